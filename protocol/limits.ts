@@ -1,0 +1,39 @@
+/** Bounds of the wire. Every one of them is stated in PROTOCOL.md; a peer that exceeds one gets an error that names it. */
+
+/** The only version of the protocol so far; `hello.protocol`. */
+export const PROTOCOL_VERSION = 1;
+
+export const SUBPROTOCOL_MSGPACK = 'leasehold.v1.msgpack';
+export const SUBPROTOCOL_JSON = 'leasehold.v1.json';
+
+/** One frame, encoded. A longer one is answered with `bad_frame` and the session goes on. */
+export const FRAME_BYTES_MAX = 65_536;
+/** One WebSocket message: a frame, or an array of frames where the session asked for `batch`. */
+export const MESSAGE_BYTES_MAX = 1_048_576;
+/** Frames in one message of a `batch` session. */
+export const BATCH_FRAMES_MAX = 1_024;
+/** Maps and arrays inside one another, in any frame. */
+export const NESTING_DEPTH_MAX = 32;
+/** Keys, values and elements in one message, all levels counted. */
+export const MESSAGE_VALUES_MAX = 131_072;
+
+/** `and`, `or` and `not` inside one another in a condition. */
+export const WHERE_DEPTH_MAX = 8;
+/** Operators in one condition, all levels counted. */
+export const WHERE_OPERATORS_MAX = 64;
+/** Values in one list of a condition (`in`, `has_any`, …). */
+export const WHERE_LIST_MAX = 1_000;
+
+/** Leases named by one `renew`. */
+export const RENEW_LEASES_MAX = 1_000;
+/** Leases asked for by one `acquire`. */
+export const COUNT_MAX = 1_000;
+/** Characters in `key`, `sticky`, `client`, `counter`. */
+export const NAME_LENGTH_MAX = 256;
+
+/** The shortest TTL granted; a shorter positive one is raised to it and the grant says `clamped`. */
+export const TTL_MIN_MS = 200;
+/** The longest TTL granted unless a resource's policy says less; a longer one is cut and the grant says `clamped`. */
+export const TTL_MAX_MS = 7 * 24 * 3_600_000;
+/** Rate of clocks that a holder allows for: its own deadline is this share of the TTL early. */
+export const CLOCK_RATE_MARGIN = 0.001;

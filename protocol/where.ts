@@ -1,0 +1,102 @@
+/**
+ * The language of conditions: `{"country": {"in": ["US", "CA"]}, "rpw": {"lt": 500}}`.
+ *
+ * A map; several keys in one map mean *and*, and so do several operators on one field. Countries compare without case.
+ * An empty map holds for every address.
+ */
+import * as v from 'valibot';
+import { NAME_LENGTH_MAX, WHERE_DEPTH_MAX, WHERE_LIST_MAX, WHERE_OPERATORS_MAX } from './limits.ts';
+
+const text = v.pipe(v.string(), v.maxLength(2_048));
+const integer = v.pipe(v.number(), v.safeInteger());
+const list = <const Item extends v.GenericSchema>(item: Item) => v.pipe(v.array(item), v.maxLength(WHERE_LIST_MAX));
+
+const textOperators = v.strictObject({
+  eq: v.exactOptional(text),
+  ne: v.exactOptional(text),
+  in: v.exactOptional(list(text)),
+  nin: v.exactOptional(list(text)),
+});
+
+const integerOperators = v.strictObject({
+  eq: v.exactOptional(integer),
+  ne: v.exactOptional(integer),
+  in: v.exactOptional(list(integer)),
+  nin: v.exactOptional(list(integer)),
+  lt: v.exactOptional(integer),
+  lte: v.exactOptional(integer),
+  gt: v.exactOptional(integer),
+  gte: v.exactOptional(integer),
+  /** Both ends included. */
+  between: v.exactOptional(v.strictTuple([integer, integer])),
+});
+
+const setOperators = v.strictObject({
+  has: v.exactOptional(integer),
+  has_all: v.exactOptional(list(integer)),
+  has_any: v.exactOptional(list(integer)),
+  has_none: v.exactOptional(list(integer)),
+});
+
+const labelOperators = v.strictObject({
+  eq: v.exactOptional(text),
+  ne: v.exactOptional(text),
+  in: v.exactOptional(list(text)),
+  nin: v.exactOptional(list(text)),
+  exists: v.exactOptional(v.boolean()),
+});
+
+export type TextOperators = v.InferOutput<typeof textOperators>;
+export type IntegerOperators = v.InferOutput<typeof integerOperators>;
+export type SetOperators = v.InferOutput<typeof setOperators>;
+export type LabelOperators = v.InferOutput<typeof labelOperators>;
+
+export interface Where {
+  address?: TextOperators;
+  country?: TextOperators;
+  rpw?: IntegerOperators;
+  resource_ids?: SetOperators;
+  labels?: Record<string, LabelOperators>;
+  and?: Where[];
+  or?: Where[];
+  not?: Where;
+}
+
+export const whereSchema: v.GenericSchema<Where> = v.strictObject({
+  address: v.exactOptional(textOperators),
+  country: v.exactOptional(textOperators),
+  rpw: v.exactOptional(integerOperators),
+  resource_ids: v.exactOptional(setOperators),
+  labels: v.exactOptional(v.record(v.pipe(v.string(), v.maxLength(NAME_LENGTH_MAX)), labelOperators)),
+  and: v.exactOptional(v.lazy(() => list(whereSchema))),
+  or: v.exactOptional(v.lazy(() => v.pipe(list(whereSchema), v.nonEmpty('or needs at least one condition')))),
+  not: v.exactOptional(v.lazy(() => whereSchema)),
+});
+
+export interface WhereFault {
+  /** From the condition's root, e.g. `and[1].not`; empty for the root. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Depth and size of a condition that has passed the schema; the first bound that it exceeds, if any. */
+export function whereFault(where: Where): WhereFault | undefined {
+  let operators = 0;
+  const visit = (part: Where, path: string, depth: number): WhereFault | undefined => {
+    if (depth > WHERE_DEPTH_MAX) return { path, message: `nested deeper than ${WHERE_DEPTH_MAX}` };
+    for (const field of ['address', 'country', 'rpw', 'resource_ids'] as const) {
+      operators += Object.keys(part[field] ?? {}).length;
+    }
+    for (const label of Object.values(part.labels ?? {})) operators += Object.keys(label).length;
+    if (operators > WHERE_OPERATORS_MAX) return { path, message: `more than ${WHERE_OPERATORS_MAX} operators` };
+    const at = (key: string) => (path === '' ? key : `${path}.${key}`);
+    for (const key of ['and', 'or'] as const) {
+      for (const [index, inner] of (part[key] ?? []).entries()) {
+        const fault = visit(inner, `${at(key)}[${index}]`, depth + 1);
+        if (fault) return fault;
+      }
+    }
+    return part.not ? visit(part.not, at('not'), depth + 1) : undefined;
+  };
+  return visit(where, '', 0);
+}
