@@ -7,7 +7,7 @@
  */
 import { MESSAGE_VALUES_MAX, NESTING_DEPTH_MAX } from './limits.ts';
 
-const PROTO_KEY = [...'__proto__'].map((letter) => letter.charCodeAt(0));
+const PROTO_KEY = Array.from('__proto__', (letter) => letter.charCodeAt(0));
 
 /** What is wrong with `bytes` as one value of the wire, or undefined. */
 export function msgpackFault(bytes: Uint8Array): string | undefined {
