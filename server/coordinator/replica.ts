@@ -1,0 +1,47 @@
+import type { AnyDomain, EventRecord } from './domain.ts';
+
+/** A record of a snapshot: the domain's name and one of the values of its `encode`. */
+export type SnapshotRecord = readonly [domain: string, record: unknown];
+
+/**
+ * The states of all domains at one position. The coordinator decides over one; recovery, the snapshot worker and the
+ * offline tools rebuild one from files with the same code.
+ */
+export class Replica {
+  readonly #parts = new Map<string, { readonly domain: AnyDomain; readonly state: unknown }>();
+
+  constructor(domains: readonly AnyDomain[]) {
+    for (const domain of domains) {
+      if (this.#parts.has(domain.name)) throw new Error(`two domains are named ${domain.name}`);
+      this.#parts.set(domain.name, { domain, state: domain.create() });
+    }
+  }
+
+  state(domainName: string): unknown {
+    return this.#part(domainName).state;
+  }
+
+  /** Throws on a domain, event or version that this build doesn't know: newer data than the program. */
+  apply(record: EventRecord): void {
+    const { domain, state } = this.#part(record[0]);
+    domain.apply(state, domain.decodeEvent(record));
+  }
+
+  /** Takes the records of `encode` in their order. */
+  restore([domainName, record]: SnapshotRecord): void {
+    const { domain, state } = this.#part(domainName);
+    domain.restore(state, record);
+  }
+
+  *encode(): Generator<SnapshotRecord> {
+    for (const [name, { domain, state }] of this.#parts) {
+      for (const record of domain.encode(state)) yield [name, record];
+    }
+  }
+
+  #part(domainName: string) {
+    const part = this.#parts.get(domainName);
+    if (!part) throw new Error(`unknown domain "${String(domainName)}": was this data written by a newer version?`);
+    return part;
+  }
+}
