@@ -7,15 +7,22 @@ export interface Socket {
   readonly remoteAddress: string;
   /** The subprotocol agreed on. */
   readonly subprotocol: string;
-  /** Queues one message: bytes as binary, a string as text. Does nothing once the socket is closed. */
+  /**
+   * Queues one message: bytes as binary, a string as text. The bytes must not be altered afterwards. Does nothing once
+   * the socket is closing or closed.
+   */
   send(message: Uint8Array | string): void;
   /** Bytes queued and not yet taken by the kernel. */
   bufferedAmount(): number;
   /** A WebSocket ping; the answer comes to `pong`. */
   ping(): void;
-  /** Closing handshake with `code`; `close` is called once it is over. Does nothing once closing. */
+  /**
+   * Closing handshake with `code`, behind all that is queued; a reason too long for a close frame is cut. From now on
+   * only `close` is called, never from within this call: once the handshake is over, or with 1006 when it took too long
+   * (a library may not wait for the peer's answer and give our own code). Does nothing once closing.
+   */
   close(code: number, reason: string): void;
-  /** Ends the connection without a handshake; `close` is called. */
+  /** Ends the connection without a handshake; only `close` is called, afterwards, with 1006. */
   terminate(): void;
 }
 
@@ -24,7 +31,7 @@ export interface SocketHandlers {
   /** `message` is the receiver's own: it is not touched afterwards. */
   message(message: Uint8Array | string): void;
   pong(): void;
-  /** What was queued has been taken. */
+  /** All that was queued has been taken; called where `bufferedAmount` was above zero after a `send`. */
   drain(): void;
   /** `code` as the peer gave it; 1005: it gave none; 1006: no closing handshake took place. */
   close(code: number): void;

@@ -6,8 +6,13 @@ export interface TransportOptions {
   readonly port: number;
   /** A longer message closes its socket (1009, or 1006 where the library says so). */
   readonly messageBytesMax: number;
-  /** A handshake that isn't complete by then is cut off. */
+  /** A handshake that isn't complete by then is cut off. uWS has a limit of its own instead: see uws.ts. */
   readonly handshakeTimeoutMs: number;
+  /** How long a close may take, sending what is queued before it included; then the connection is cut. */
+  readonly closeTimeoutMs: number;
+  /** Calls back once after `delayMs`; returns how to call it off. */
+  setTimer(delayMs: number, callback: () => void): () => void;
+  /** Asked before any WebSocket state exists. */
   decideUpgrade(request: UpgradeRequest): UpgradeDecision;
   readonly accept: SocketAcceptor;
 }
@@ -17,9 +22,9 @@ export interface Transport {
   /** `uws` or `ws`. */
   readonly name: string;
   readonly port: number;
-  /** Stops listening and terminates what is still connected. */
+  /** Stops listening and terminates what is still connected; every `close` has been called when it resolves. */
   close(): Promise<void>;
 }
 
-/** Rejects with the library's error where the address can't be listened on. */
+/** Rejects with an error that names host and port where they can't be listened on; its `cause` is the system's. */
 export type OpenTransport = (options: TransportOptions) => Promise<Transport>;

@@ -1,0 +1,222 @@
+/**
+ * uWebSockets.js behind the socket port. What the library does that the port's user should know:
+ *
+ * - A handshake may take ten seconds from the moment of connecting, rounded up to the library's tick of four; single
+ *   bytes in between don't prolong it. That is fixed: `handshakeTimeoutMs` has no say here.
+ * - Headers of a handshake may have 4 KB where they come in more than one read.
+ * - `end` doesn't wait for the peer's close frame: `close` is called once ours has been written or queued. The library
+ *   itself cuts the connection if the peer leaves it open for 16 s after that.
+ * - A frame without a mask, which no client may send, is not refused but waited for or misread.
+ * - A port that was chosen by the system (port 0) may not be listened on again for a minute; a given one may, at once.
+ * - Messages sent inside a message callback leave in one system call, the library corks them; any other `send` is one.
+ */
+import { lookup } from 'node:dns/promises';
+import { STATUS_CODES } from 'node:http';
+import { createServer } from 'node:net';
+import type { Socket, SocketHandlers } from '../sessions/socket.ts';
+import { closeReason, listenError, offeredSubprotocols, PENDING_PONGS_MAX, plainAddress } from './handshake.ts';
+import type { OpenTransport, Transport, TransportOptions } from './transport.ts';
+import { loadUws, type UwsModule, type UwsRequest, type UwsResponse, type UwsWebSocket } from './uws-module.ts';
+
+/**
+ * The longest that the library takes. Heartbeats find a dead peer long before (they must be closer together than this);
+ * it is here for connections that are closed for us but that a hostile peer keeps open, draining them byte by byte.
+ */
+const IDLE_TIMEOUT_S = 960;
+/** Zero: the library drops nothing. The session bounds what is queued, by `bufferedAmount`. */
+const NO_BACKPRESSURE_LIMIT = 0;
+
+interface UserData {
+  readonly socket: UwsSocket;
+}
+
+export const openUws: OpenTransport = async (options) => openUwsWith(loadUws(), options);
+
+export async function openUwsWith(uws: UwsModule, options: TransportOptions): Promise<Transport> {
+  const app = uws.App();
+  app.ws<UserData>('/*', {
+    compression: uws.DISABLED,
+    maxPayloadLength: options.messageBytesMax,
+    maxBackpressure: NO_BACKPRESSURE_LIMIT,
+    idleTimeout: IDLE_TIMEOUT_S,
+    sendPingsAutomatically: false,
+    upgrade: (response, request, context) => upgrade(options, response, request, context),
+    open: (ws) => ws.getUserData().socket.opened(ws),
+    message: (ws, message, isBinary) => ws.getUserData().socket.received(message, isBinary),
+    ping: (ws) => ws.getUserData().socket.pinged(),
+    pong: (ws) => ws.getUserData().socket.ponged(),
+    drain: (ws) => ws.getUserData().socket.drained(),
+    close: (ws, code) => ws.getUserData().socket.closed(code),
+  });
+  // Also where the key of a WebSocket handshake is missing or malformed: then the library takes it for plain HTTP.
+  app.any('/*', (response) => {
+    refuse(response, 426, 'This port speaks WebSocket only.', [['Upgrade', 'websocket']]);
+  });
+  const listenSocket = await listen(uws, app, options);
+  return {
+    name: 'uws',
+    port: uws.us_socket_local_port(listenSocket),
+    async close() {
+      app.close();
+    },
+  };
+}
+
+async function listen(uws: UwsModule, app: ReturnType<UwsModule['App']>, { host, port }: TransportOptions) {
+  try {
+    // Looked up here: the library would take an IPv6 address where there is one, Node takes the first.
+    const { address } = await lookup(host);
+    let listenSocket: unknown = false;
+    // Exclusive: by default the library lets any number of processes share the port, each getting some of the peers.
+    app.listen(address, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (result) => {
+      listenSocket = result;
+    });
+    if (listenSocket === false) throw await reasonNotToListen(address, port);
+    return listenSocket;
+  } catch (cause) {
+    throw listenError(host, port, cause);
+  }
+}
+
+/** The library doesn't say why it can't listen; Node, asked for the same, does. */
+function reasonNotToListen(address: string, port: number): Promise<Error> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', resolve);
+    probe.listen({ host: address, port, exclusive: true }, () => {
+      probe.close(() => resolve(new Error('uWebSockets.js was refused, and gave no reason')));
+    });
+  });
+}
+
+/** Everything that is needed of `request` is read before this returns: it lives on the library's stack. */
+function upgrade(options: TransportOptions, response: UwsResponse, request: UwsRequest, context: unknown): void {
+  if (request.getHeader('upgrade').toLowerCase() !== 'websocket') {
+    refuse(response, 426, 'The Upgrade header is not "websocket".', [['Upgrade', 'websocket']]);
+    return;
+  }
+  if (request.getHeader('sec-websocket-version') !== '13') {
+    refuse(response, 400, 'Sec-WebSocket-Version is not 13.', [['Sec-WebSocket-Version', '13']]);
+    return;
+  }
+  const offered: string[] = [];
+  request.forEach((name, value) => {
+    if (name === 'sec-websocket-protocol') offered.push(value);
+  });
+  const remoteAddress = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString());
+  const decision = options.decideUpgrade({
+    remoteAddress,
+    origin: request.getHeader('origin') || undefined,
+    host: request.getHeader('host') || undefined,
+    subprotocols: offeredSubprotocols(offered.join(',')),
+  });
+  if (!decision.accept) {
+    refuse(response, decision.status, decision.message);
+    return;
+  }
+  const socket = new UwsSocket(remoteAddress, decision.subprotocol, options);
+  const noExtensions = '';
+  const key = request.getHeader('sec-websocket-key');
+  response.upgrade<UserData>({ socket }, key, decision.subprotocol, noExtensions, context);
+}
+
+function refuse(
+  response: UwsResponse,
+  status: number,
+  message: string,
+  headers: readonly (readonly [name: string, value: string])[] = [],
+): void {
+  response.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Refused'}`);
+  for (const [name, value] of headers) response.writeHeader(name, value);
+  response.writeHeader('Content-Type', 'text/plain; charset=utf-8').end(message, true);
+}
+
+class UwsSocket implements Socket {
+  readonly remoteAddress: string;
+  readonly subprotocol: string;
+  readonly #options: TransportOptions;
+  /** Invariant: set exactly while the library's object may be touched; it throws once the socket is closed. */
+  #ws: UwsWebSocket<UserData> | undefined;
+  #handlers: SocketHandlers | undefined;
+  /** Set once we are closing: what to say when the peer has taken what was queued before, and its deadline. */
+  #closing: { readonly code: number; readonly reason: string; readonly cancelDeadline: () => void } | undefined;
+  /** Pings answered since the peer last took all that was queued. */
+  #pendingPongs = 0;
+
+  constructor(remoteAddress: string, subprotocol: string, options: TransportOptions) {
+    this.remoteAddress = remoteAddress;
+    this.subprotocol = subprotocol;
+    this.#options = options;
+  }
+
+  // ---- the port
+
+  send(message: Uint8Array | string): void {
+    if (this.#closing === undefined) this.#ws?.send(message, typeof message !== 'string', false);
+  }
+
+  bufferedAmount(): number {
+    return this.#ws?.getBufferedAmount() ?? 0;
+  }
+
+  ping(): void {
+    if (this.#closing === undefined) this.#ws?.ping();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closing !== undefined || this.#ws === undefined) return;
+    // The library would hold a connection whose peer reads a little now and then, and all that is queued on it, with
+    // nothing left to cut it off by. So the close frame is sent only when its way is free, or never.
+    const cancelDeadline = this.#options.setTimer(this.#options.closeTimeoutMs, () => this.terminate());
+    this.#closing = { code, reason: closeReason(reason), cancelDeadline };
+    this.#endIfDrained();
+  }
+
+  terminate(): void {
+    this.#ws?.close();
+  }
+
+  // ---- what the library calls
+
+  opened(ws: UwsWebSocket<UserData>): void {
+    this.#ws = ws;
+    this.#handlers = this.#options.accept(this);
+  }
+
+  received(message: ArrayBuffer, isBinary: boolean): void {
+    if (this.#closing !== undefined) return;
+    const lent = new Uint8Array(message);
+    this.#handlers?.message(isBinary ? Buffer.from(lent) : Buffer.from(message).toString('utf8'));
+  }
+
+  pinged(): void {
+    if (this.bufferedAmount() === 0) this.#pendingPongs = 0;
+    else if (++this.#pendingPongs > PENDING_PONGS_MAX) this.terminate();
+  }
+
+  ponged(): void {
+    if (this.#closing === undefined) this.#handlers?.pong();
+  }
+
+  /** The library calls this after every part taken, the port promises it for the whole. */
+  drained(): void {
+    if (this.bufferedAmount() > 0) return;
+    this.#pendingPongs = 0;
+    if (this.#closing === undefined) this.#handlers?.drain();
+    else this.#endIfDrained();
+  }
+
+  closed(code: number): void {
+    this.#ws = undefined;
+    this.#closing?.cancelDeadline();
+    // In a turn of its own: the library comes here from within our `end` and `close`, and whoever called those must
+    // not find its state changed under its hands.
+    queueMicrotask(() => this.#handlers?.close(code));
+  }
+
+  #endIfDrained(): void {
+    if (this.#closing !== undefined && this.bufferedAmount() === 0) {
+      this.#ws?.end(this.#closing.code, this.#closing.reason);
+    }
+  }
+}
