@@ -37,12 +37,25 @@ export const EVENTS_PER_DECISION_MAX = 1_000;
 /** An event as the journal holds it: domain, event, version, then the fields in the order that the version fixes. */
 export type EventRecord = readonly [domain: string, event: string, version: number, ...fields: unknown[]];
 
-export interface Domain<State, Command, Event, Answer, Notice> {
+/** What each command is answered, by the command's type. */
+export type AnswersTo<Command extends { readonly type: string }> = { readonly [Type in Command['type']]: unknown };
+
+export interface Domain<
+  State,
+  Command extends { readonly type: string },
+  Event,
+  Answers extends AnswersTo<Command>,
+  Notice,
+> {
   /** First element of each of its records in the journal; never changes. */
   readonly name: string;
   create(): State;
 
-  decide(state: State, command: Command, context: DecisionContext): Decision<Command, Event, Answer, Notice>;
+  decide(
+    state: State,
+    command: Command,
+    context: DecisionContext,
+  ): Decision<Command, Event, Answers[keyof Answers], Notice>;
   apply(state: State, event: Event): void;
 
   /** False for what is applied but not written, since it dies with the process (leases of the gateway, notices sent). */

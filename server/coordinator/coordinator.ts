@@ -1,0 +1,325 @@
+import { BatchBuilder } from './batch-builder.ts';
+import type { AnswersTo, AnyDomain, Domain } from './domain.ts';
+import type { EventLog } from './event-log.ts';
+import { OutputGate } from './output-gate.ts';
+import type { Replica } from './replica.ts';
+import type { Clock, Scheduler } from './scheduler.ts';
+
+/** Beyond so many bytes that wait for the disk … */
+const BACKLOG_BYTES_MAX = 64 * 1_048_576;
+/** … or while one append has been seen unfinished by so many looks, new requests are answered `overloaded`. */
+const OVERLOADED_LOOKS = 4;
+/** An append that has been seen unfinished by so many looks stops the process. */
+const HUNG_LOOKS = 60;
+/** Time between looks: 2 s and 30 s in all. Looks are counted, not time, so that a pause of the process counts once. */
+const LOOK_MS = 500;
+/** No timer is set further ahead; it is set anew when it fires. */
+const TIMER_MS_MAX = 3_600_000;
+
+/** Why the coordinator stopped on its own. Nothing was acknowledged after it. */
+export interface Failure {
+  readonly kind: 'storage' | 'deposed';
+  readonly message: string;
+}
+
+export interface CoordinatorOptions {
+  readonly replica: Replica;
+  readonly log: EventLog;
+  /** Last position in the log; the replica is at it. */
+  readonly position: number;
+  readonly epoch: number;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Called once; no output leaves afterwards. */
+  onFailure(failure: Failure): void;
+}
+
+/** What the rest of the process sees of one domain. */
+export interface DomainPort<
+  State,
+  Command extends { readonly type: string },
+  Answers extends AnswersTo<Command>,
+  Notice,
+> {
+  /**
+   * Decides now, in this call. `released` gets the answer once everything that the decision saw is durable; `decided`
+   * gets it at once and must let nothing of it out of the process.
+   */
+  execute<Given extends Command>(
+    command: Given,
+    released: (answer: Answers[Given['type']]) => void,
+    decided?: (answer: Answers[Given['type']]) => void,
+  ): void;
+  /** Looks now; the value leaves like an answer. */
+  read<Value>(query: (state: State, nowMs: number) => Value, released: (value: Value) => void): void;
+  /** One listener; notices leave like answers. */
+  onNotice(listener: (notice: Notice) => void): void;
+}
+
+interface Part {
+  readonly domain: AnyDomain;
+  readonly state: unknown;
+  notify: (notice: unknown) => void;
+}
+
+interface Continuation {
+  readonly part: Part;
+  readonly command: unknown;
+  readonly released: (answer: unknown) => void;
+  readonly decided: ((answer: unknown) => void) | undefined;
+}
+
+/**
+ * The one loop: decides, applies, hands batches to the log one at a time, and lets answers go when they are durable.
+ * What arrives while a batch is in flight is the next batch.
+ */
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #parts: Part[] = [];
+  readonly #builder: BatchBuilder;
+  readonly #gate: OutputGate;
+  readonly #afterRelease: (() => void)[] = [];
+  readonly #idle: (() => void)[] = [];
+  /** Continuations of long commands, each decided in a turn of its own. */
+  readonly #continuations: Continuation[] = [];
+  /** Invariant: durable <= appended <= position. */
+  #durable: number;
+  #appended: number;
+  #position: number;
+  #isAppending = false;
+  /** Looks at the append in flight so far. */
+  #looks = 0;
+  #turnDeferred = false;
+  #lastClockWrittenMs: number;
+  #timer: { readonly atMs: number; cancel(): void } | undefined;
+  #cancelWatch: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#builder = new BatchBuilder(options.log.batchBytesMax, options.log.batchEventsMax);
+    this.#gate = new OutputGate(options.position);
+    this.#durable = options.position;
+    this.#appended = options.position;
+    this.#position = options.position;
+    this.#lastClockWrittenMs = options.clock.nowMs();
+    this.#watch();
+  }
+
+  get epoch(): number {
+    return this.#options.epoch;
+  }
+
+  /** Events decided so far; those above `durablePosition` may still be lost. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get durablePosition(): number {
+    return this.#durable;
+  }
+
+  /** Whether the disk is so far behind that new requests are to be turned away. */
+  get isOverloaded(): boolean {
+    return this.#builder.bytes > BACKLOG_BYTES_MAX || this.#looks >= OVERLOADED_LOOKS;
+  }
+
+  mount<State, Command extends { readonly type: string }, Event, Answers extends AnswersTo<Command>, Notice>(
+    domain: Domain<State, Command, Event, Answers, Notice>,
+  ): DomainPort<State, Command, Answers, Notice> {
+    const part: Part = { domain, state: this.#options.replica.state(domain.name), notify: () => {} };
+    this.#parts.push(part);
+    return {
+      execute: (command, released, decided) => {
+        if (this.#stopped) return;
+        this.#runDue();
+        this.#decide({
+          part,
+          command,
+          released: released as (answer: unknown) => void,
+          decided: decided as ((answer: unknown) => void) | undefined,
+        });
+        this.#deferTurn();
+      },
+      read: (query, released) => this.inOrder(released, query(part.state as State, this.#options.clock.nowMs())),
+      onNotice: (listener) => {
+        part.notify = listener as (notice: unknown) => void;
+      },
+    };
+  }
+
+  /** `receiver` gets `value` behind every output decided so far. */
+  inOrder<Value>(receiver: (value: Value) => void, value: Value): void {
+    if (this.#stopped) return;
+    this.#gate.hold(this.#position, receiver, value);
+    this.#deferTurn();
+  }
+
+  /** Calls back after each group of outputs that left together: the place to write them to sockets. */
+  onReleased(listener: () => void): void {
+    this.#afterRelease.push(listener);
+  }
+
+  /** Everything decided is durable and has left when this resolves. Commands given afterwards are passed over. */
+  async stop(): Promise<void> {
+    if (!this.#isIdle && !this.#stopped) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#halt();
+  }
+
+  get #isIdle(): boolean {
+    return this.#durable === this.#position && this.#gate.size === 0 && this.#continuations.length === 0;
+  }
+
+  #decide(given: Continuation): void {
+    const { part, command, released, decided } = given;
+    const { clock, random } = this.#options;
+    const nowMs = clock.nowMs();
+    const decision = part.domain.decide(part.state, command, { nowMs, utcMs: clock.utcMs(), random });
+    const records = [];
+    for (const event of decision.events) {
+      part.domain.apply(part.state, event);
+      if (part.domain.isDurable(event)) records.push(part.domain.encodeEvent(event));
+    }
+    this.#builder.add(records);
+    this.#position += records.length;
+    if (decision.answer !== undefined) {
+      decided?.(decision.answer);
+      this.#gate.hold(this.#position, released, decision.answer);
+    }
+    for (const notice of decision.notices ?? []) this.#gate.hold(this.#position, part.notify, notice);
+    if (decision.next !== undefined) {
+      this.#continuations.push(
+        decision.answer === undefined ? { ...given, command: decision.next } : silent(part, decision.next),
+      );
+    }
+  }
+
+  /** One slice of what is due in each domain: its events come before any decision that could see it undone. */
+  #runDue(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const part of this.#parts) {
+      if ((part.domain.dueMs(part.state) ?? Infinity) <= nowMs) this.#decide(silent(part, part.domain.dueCommand));
+    }
+  }
+
+  /** The rest of the turn's work comes when everything that is ready to be read has been decided. */
+  #deferTurn(): void {
+    if (this.#turnDeferred || this.#stopped) return;
+    this.#turnDeferred = true;
+    this.#options.scheduler.defer(() => {
+      this.#turnDeferred = false;
+      this.#turn();
+    });
+  }
+
+  #turn(): void {
+    if (this.#stopped) return;
+    const continuation = this.#continuations.shift();
+    if (continuation) this.#decide(continuation);
+    this.#runDue();
+    this.#append();
+    this.#release();
+    this.#armTimer();
+    if (this.#continuations.length > 0 || this.#dueMs() <= this.#options.clock.nowMs()) this.#deferTurn();
+  }
+
+  #append(): void {
+    if (this.#isAppending || this.#stopped) return;
+    const pending = this.#builder.take();
+    if (!pending) return;
+    const { clock, log, epoch } = this.#options;
+    const clockMs = clock.nowMs();
+    const expectedPosition = this.#appended;
+    const batch = {
+      position: expectedPosition + 1,
+      eventCount: pending.eventCount,
+      epoch,
+      clockMs,
+      utcMs: clock.utcMs(),
+      payload: pending.payload,
+    };
+    this.#appended += pending.eventCount;
+    this.#lastClockWrittenMs = clockMs;
+    this.#isAppending = true;
+    this.#looks = 0;
+    void log.append(batch, expectedPosition).then((result) => {
+      if (this.#stopped) return;
+      this.#isAppending = false;
+      this.#looks = 0;
+      if (result.outcome !== 'durable') {
+        const message = result.outcome === 'deposed' ? 'another coordinator has taken over' : result.error.message;
+        this.#fail({ kind: result.outcome === 'deposed' ? 'deposed' : 'storage', message });
+        return;
+      }
+      this.#durable = expectedPosition + batch.eventCount;
+      this.#append();
+      this.#release();
+      this.#armTimer();
+    });
+  }
+
+  #release(): void {
+    if (this.#gate.isReady || this.#gate.size > 0) {
+      const before = this.#gate.size;
+      this.#gate.release(this.#durable);
+      if (this.#gate.size !== before) for (const listener of this.#afterRelease) listener();
+    }
+    if (this.#isIdle && !this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #dueMs(): number {
+    return Math.min(...this.#parts.map(({ domain, state }) => domain.dueMs(state) ?? Infinity));
+  }
+
+  /** When the clock has to be on disk again, so that no restart prolongs anything. */
+  #clockMarkDueMs(): number {
+    if (this.#isAppending) return Infinity;
+    const marks = this.#parts.map(({ domain, state }) => domain.clockMarkMs(state) ?? Infinity);
+    return this.#lastClockWrittenMs + Math.min(...marks);
+  }
+
+  #armTimer(): void {
+    if (this.#stopped) return;
+    const atMs = Math.min(this.#dueMs(), this.#clockMarkDueMs());
+    if (this.#timer && this.#timer.atMs <= atMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (atMs === Infinity) return;
+    const delayMs = Math.min(Math.max(Math.ceil(atMs - this.#options.clock.nowMs()), 0), TIMER_MS_MAX);
+    const cancel = this.#options.scheduler.setTimer(delayMs, () => {
+      this.#timer = undefined;
+      if (this.#builder.isEmpty && !this.#isAppending && this.#clockMarkDueMs() <= this.#options.clock.nowMs()) {
+        this.#builder.add([['coordinator', 'ClockMarked', 1]]);
+        this.#position += 1;
+      }
+      this.#turn();
+    });
+    this.#timer = { atMs, cancel };
+  }
+
+  #watch(): void {
+    this.#cancelWatch = this.#options.scheduler.setTimer(LOOK_MS, () => {
+      if (this.#isAppending) this.#looks += 1;
+      if (this.#looks >= HUNG_LOOKS) {
+        this.#fail({ kind: 'storage', message: `a write to the journal has hung for ${HUNG_LOOKS * LOOK_MS} ms` });
+      } else this.#watch();
+    });
+  }
+
+  #fail(failure: Failure): void {
+    this.#halt();
+    this.#options.onFailure(failure);
+  }
+
+  #halt(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#cancelWatch?.();
+  }
+}
+
+function silent(part: Part, command: unknown): Continuation {
+  return { part, command, released: () => {}, decided: undefined };
+}
