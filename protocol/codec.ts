@@ -6,8 +6,15 @@
  */
 import { Packr } from 'msgpackr';
 import type { CollectorFrame, CoordinatorFrame } from './frames.ts';
-import { FRAME_BYTES_MAX, NESTING_DEPTH_MAX, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from './limits.ts';
+import {
+  FRAME_BYTES_MAX,
+  MESSAGE_VALUES_MAX,
+  NESTING_DEPTH_MAX,
+  SUBPROTOCOL_JSON,
+  SUBPROTOCOL_MSGPACK,
+} from './limits.ts';
 import { msgpackFault } from './msgpack-guard.ts';
+import { withWireTokens } from './wire-token.ts';
 
 export type Decoded = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
 type Frame = CollectorFrame | CoordinatorFrame;
@@ -51,22 +58,15 @@ export const jsonCodec: Codec = {
   },
   decode(message) {
     if (typeof message !== 'string') return { ok: false, message: `${SUBPROTOCOL_JSON} takes text messages` };
-    let tooDeep = false;
-    let protoKey = false;
+    const fault = jsonFault(message);
+    if (fault !== undefined) return { ok: false, message: fault };
     try {
-      if (jsonDepth(message) > NESTING_DEPTH_MAX) tooDeep = true;
-      else {
-        const value: unknown = JSON.parse(message, (key, inner: unknown) => {
-          if (key === '__proto__') protoKey = true;
-          return inner;
-        });
-        if (!protoKey) return { ok: true, value };
-      }
+      const value: unknown = JSON.parse(message);
+      if (mayNameProto(message) && namesProto(message)) return { ok: false, message: 'the key __proto__ is not taken' };
+      return { ok: true, value };
     } catch (error) {
       return { ok: false, message: (error as Error).message };
     }
-    if (tooDeep) return { ok: false, message: `nested deeper than ${NESTING_DEPTH_MAX}` };
-    return { ok: false, message: 'the key __proto__ is not taken' };
   },
 };
 
@@ -77,13 +77,21 @@ export function codecFor(subprotocol: string): Codec {
 
 /** Whether a message is longer than one frame may be; a `batch` session's array may go up to MESSAGE_BYTES_MAX. */
 export function exceedsFrameBytes(message: Uint8Array | string): boolean {
-  return message.length > FRAME_BYTES_MAX;
+  if (message.length > FRAME_BYTES_MAX) return true;
+  // A UTF-16 unit takes three bytes of UTF-8 at most, so most texts need no counting.
+  if (typeof message !== 'string' || message.length * 3 <= FRAME_BYTES_MAX) return false;
+  return utf8.encode(message).length > FRAME_BYTES_MAX;
 }
 
-/** Depth of brackets outside strings: JSON.parse itself would recurse as deep as the text says. */
-function jsonDepth(text: string): number {
+const utf8 = new TextEncoder();
+
+/**
+ * What in the brackets, commas and colons outside strings exceeds a bound, before anything is built: JSON.parse would
+ * recurse as deep as the text says. Values are counted as msgpackFault does, an empty list or map as one more.
+ */
+function jsonFault(text: string): string | undefined {
   let depth = 0;
-  let deepest = 0;
+  let values = 1;
   let inString = false;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
@@ -91,33 +99,26 @@ function jsonDepth(text: string): number {
       if (code === 0x5c) index += 1;
       else if (code === 0x22) inString = false;
     } else if (code === 0x22) inString = true;
-    else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth);
-    else if (code === 0x7d || code === 0x5d) depth -= 1;
+    else if (code === 0x2c || code === 0x3a) values += 1;
+    else if (code === 0x7b || code === 0x5b) {
+      values += 1;
+      depth += 1;
+      if (depth > NESTING_DEPTH_MAX) return `nested deeper than ${NESTING_DEPTH_MAX}`;
+    } else if (code === 0x7d || code === 0x5d) depth -= 1;
   }
-  return deepest;
+  return values > MESSAGE_VALUES_MAX ? `more than ${MESSAGE_VALUES_MAX} values` : undefined;
 }
 
-interface MayNameLeases {
-  lease?: unknown;
-  leases?: unknown;
-  ended?: unknown;
-  substitute?: unknown;
+/** False for almost every text, and cheap: the key must stand there in letters or with an escape in it. */
+function mayNameProto(text: string): boolean {
+  return text.includes('__proto__') || text.includes('\\u');
 }
 
-/** The frame with every token as BigInt, which the encoder writes as uint64. The frame itself is left as it is. */
-function withWireTokens(frame: Frame): unknown {
-  const { lease, leases, ended, substitute } = frame as MayNameLeases;
-  if (lease === undefined && leases === undefined) return frame;
-  const copy = { ...frame } as MayNameLeases;
-  if (typeof lease === 'number') copy.lease = BigInt(lease);
-  if (Array.isArray(leases)) copy.leases = leases.map(withWireToken);
-  if (Array.isArray(ended)) copy.ended = ended.map(withWireToken);
-  if (substitute !== undefined) copy.substitute = withWireToken(substitute);
-  return copy;
-}
-
-function withWireToken(entry: unknown): unknown {
-  if (typeof entry === 'number') return BigInt(entry);
-  const { lease } = entry as { lease: number };
-  return { ...(entry as object), lease: BigInt(lease) };
+function namesProto(text: string): boolean {
+  let found = false;
+  JSON.parse(text, (key, value: unknown) => {
+    if (key === '__proto__') found = true;
+    return value;
+  });
+  return found;
 }

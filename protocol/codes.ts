@@ -1,6 +1,9 @@
 /** Words and numbers that both sides know by name. */
 
-/** `error.code`. The session goes on after each, except after `unauthorized` and `unsupported_protocol`. */
+/**
+ * `error.code`. The session goes on after each, except where the socket is closed behind it: after `unauthorized` and
+ * `unsupported_protocol`, and after a `bad_frame` about bytes that are no frame or that came before `hello`.
+ */
 export const ERROR_CODES = [
   'bad_frame',
   'bad_field',
@@ -82,7 +85,7 @@ export const CLOSE = {
   overloaded: 4003,
   /** The bytes of a message were no frame. */
   badFrame: 4500,
-  /** A frame before `hello`, or a second `hello`. */
+  /** A frame before `hello`. */
   helloExpected: 4501,
   unsupportedProtocol: 4502,
   unauthorized: 4503,

@@ -5,20 +5,18 @@
  * just any address). Frames from the coordinator may gain fields; a reader passes over those it doesn't know.
  */
 import * as v from 'valibot';
-import {
-  ERROR_CODES,
-  type ErrorCode,
-  LEASE_ENDS,
-  OUTCOMES,
-  PAIR_STATES,
-  REFUSED_REASONS,
-  STRATEGIES,
-} from './codes.ts';
+import { ERROR_CODES, LEASE_ENDS, OUTCOMES, PAIR_STATES, REFUSED_REASONS, STRATEGIES } from './codes.ts';
+import { type FrameFault, fieldFault, issueFault } from './frame-fault.ts';
 import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX } from './limits.ts';
-import { whereFault, whereSchema } from './where.ts';
+import { type Where, whereFault, whereSchema } from './where.ts';
 
-const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** Exact in every language: at most 53 bits. */
+const integer = v.pipe(
+  v.number(),
+  v.safeInteger((issue) => `Invalid integer: Received ${issue.received}`),
+);
+const natural = v.pipe(integer, v.minValue(0));
+const positive = v.pipe(integer, v.minValue(1));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX));
 /** A fencing token: an integer that fits 53 bits. Integers, uint64 and float64 are taken by value. */
 const token = positive;
@@ -63,7 +61,10 @@ export const renewSchema = v.pipe(
     leases: v.exactOptional(v.pipe(v.array(token), v.minLength(1), v.maxLength(RENEW_LEASES_MAX))),
     ttl_ms: v.exactOptional(positive),
   }),
-  v.check((frame) => (frame.lease === undefined) !== (frame.leases === undefined), 'give either lease or leases'),
+  v.forward(
+    v.check((frame) => (frame.lease === undefined) !== (frame.leases === undefined), 'give either lease or leases'),
+    ['lease'],
+  ),
 );
 
 const settleFields = {
@@ -80,7 +81,7 @@ export const countSchema = v.strictObject({
   type: v.literal('count'),
   id,
   counter: name,
-  by: v.pipe(v.number(), v.safeInteger()),
+  by: integer,
   key: v.exactOptional(name),
 });
 export const pingSchema = v.strictObject({ type: v.literal('ping'), id });
@@ -236,7 +237,7 @@ export const countedSchema = v.object({
   type: v.literal('counted'),
   id,
   counter: v.string(),
-  value: v.pipe(v.number(), v.safeInteger()),
+  value: integer,
 });
 export const pongSchema = v.object({ type: v.literal('pong'), id });
 export const expiringSchema = v.object({ type: v.literal('expiring'), lease: token, remaining_ms: natural });
@@ -291,14 +292,8 @@ export type CoordinatorFrame = {
 
 // ---- reading
 
-export interface FrameFault {
-  readonly code: ErrorCode;
-  readonly message: string;
-  /** Where in the frame, e.g. `where.country.in[0]`. */
-  readonly path?: string;
-  /** The frame's own id, where it has a usable one. */
-  readonly id?: number;
-}
+export { type FrameFault, pathOf } from './frame-fault.ts';
+
 export type Parsed<Frame> =
   | { readonly ok: true; readonly frame: Frame }
   | { readonly ok: false; readonly fault: FrameFault };
@@ -309,10 +304,11 @@ export function parseCollectorFrame(value: unknown): Parsed<CollectorFrame> {
   if (!parsed.ok) return parsed;
   const { frame } = parsed;
   if ((frame.type === 'acquire' || frame.type === 'explain') && frame.where) {
-    const fault = whereFault(frame.where);
+    // As it was received: what the schema hands on no longer shows what it passed over.
+    const fault = whereFault((value as { where: Where }).where);
     if (fault) {
       const path = fault.path === '' ? 'where' : `where.${fault.path}`;
-      return { ok: false, fault: { code: 'bad_field', message: `${path}: ${fault.message}`, path, id: frame.id } };
+      return { ok: false, fault: fieldFault(path, fault.message, frame.id) };
     }
   }
   return parsed;
@@ -324,36 +320,19 @@ export function parseCoordinatorFrame(value: unknown): Parsed<CoordinatorFrame> 
 }
 
 function parseFrame(schemas: Readonly<Record<string, v.GenericSchema>>, value: unknown): Parsed<unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
     return { ok: false, fault: { code: 'bad_frame', message: 'a frame is a map' } };
   }
   const { type, id: rawId } = value as { type?: unknown; id?: unknown };
-  const withId = Number.isSafeInteger(rawId) && (rawId as number) >= 0 ? { id: rawId as number } : {};
+  const id = Number.isSafeInteger(rawId) && (rawId as number) >= 0 ? (rawId as number) : undefined;
   if (typeof type !== 'string') {
-    return {
-      ok: false,
-      fault: { code: 'bad_frame', message: 'type: a frame names its type', path: 'type', ...withId },
-    };
+    return { ok: false, fault: fieldFault('type', type === undefined ? 'missing' : 'a frame names its type', id) };
   }
   const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
   if (!schema) {
-    const message = `type: unknown type "${type.slice(0, 64)}"`;
-    return { ok: false, fault: { code: 'unknown_type', message, path: 'type', ...withId } };
+    return { ok: false, fault: { ...fieldFault('type', `unknown type "${type}"`, id), code: 'unknown_type' } };
   }
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return { ok: true, frame: result.output };
-  const [issue] = result.issues;
-  const path = pathOf(issue);
-  const message = path === '' ? issue.message : `${path}: ${issue.message}`;
-  return { ok: false, fault: { code: 'bad_field', message, ...(path === '' ? {} : { path }), ...withId } };
-}
-
-/** `where.and[1].rpw.lt`: map keys joined by dots, places in a list in brackets. */
-export function pathOf(issue: v.BaseIssue<unknown>): string {
-  let path = '';
-  for (const item of issue.path ?? []) {
-    const key = String(item.key);
-    path += Array.isArray(item.input) ? `[${key}]` : path === '' ? key : `.${key}`;
-  }
-  return path;
+  return { ok: false, fault: issueFault(result.issues[0], id) };
 }

@@ -28,8 +28,12 @@ export const WHERE_LIST_MAX = 1_000;
 export const RENEW_LEASES_MAX = 1_000;
 /** Leases asked for by one `acquire`. */
 export const COUNT_MAX = 1_000;
-/** Characters in `key`, `sticky`, `client`, `counter`. */
+/** Characters in `key`, `sticky`, `client`, `counter`, `api_key`, a label's name, a session's id and secret. */
 export const NAME_LENGTH_MAX = 256;
+/** Characters in a text that a condition compares with. */
+export const WHERE_TEXT_LENGTH_MAX = 2_048;
+/** Characters in `error.message` and in `error.path`; a longer one is cut and ends in `…`. */
+export const ERROR_TEXT_MAX = 512;
 
 /** The shortest TTL granted; a shorter positive one is raised to it and the grant says `clamped`. */
 export const TTL_MIN_MS = 200;

@@ -4,19 +4,33 @@
  * The decoder behind us would make dates, maps, sets, errors and records from ext types, follow any depth and build a
  * hundred thousand empty arrays from a hundred kilobytes. A frame needs none of that: nil, booleans, numbers, strings,
  * binary, arrays, and maps with string keys, exactly one value, nothing behind it.
+ *
+ * | first byte             | then                                                     |
+ * |------------------------|----------------------------------------------------------|
+ * | 00–7f, e0–ff, c0 c2 c3 | nothing: small integers, nil, false, true                |
+ * | 80–8f, de df           | a map: its length in the byte, or behind it              |
+ * | 90–9f, dc dd           | an array: likewise                                       |
+ * | a0–bf, d9 da db        | a string: likewise                                       |
+ * | c4 c5 c6               | binary: its length behind the byte                       |
+ * | ca–d3                  | a number of fixed width                                  |
+ * | c1, c7–c9, d4–d8       | refused: a byte that is never used, and the ext types    |
  */
 import { MESSAGE_VALUES_MAX, NESTING_DEPTH_MAX } from './limits.ts';
 
-const PROTO_KEY = Array.from('__proto__', (letter) => letter.charCodeAt(0));
+const CUT_OFF = 'the value is cut off';
 
-/** What is wrong with `bytes` as one value of the wire, or undefined. */
+/**
+ * Values still to come at each open level, keys and values of a map both counted, and whether the level is a map.
+ * Shared by all calls: a call neither waits nor calls back, and sets each level before it reads it.
+ */
+const remaining = new Float64Array(NESTING_DEPTH_MAX + 1);
+const inMap = new Uint8Array(NESTING_DEPTH_MAX + 1);
+
+/** What is wrong with `bytes` as one value of the wire, or undefined. Work and memory are bounded by their length. */
 export function msgpackFault(bytes: Uint8Array): string | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = bytes.byteLength;
-  /** Values still to come at each open level, and whether the level is a map; keys and values both count. */
-  const remaining = new Float64Array(NESTING_DEPTH_MAX + 1);
-  const inMap = new Uint8Array(NESTING_DEPTH_MAX + 1);
   remaining[0] = 1;
+  inMap[0] = 0;
   let depth = 0;
   let offset = 0;
   let values = 0;
@@ -25,61 +39,63 @@ export function msgpackFault(bytes: Uint8Array): string | undefined {
       if (depth === 0) return offset === end ? undefined : `${end - offset} bytes after the value`;
       depth -= 1;
     }
-    if (offset >= end) return 'the value is cut off';
+    if (offset >= end) return CUT_OFF;
     values += 1;
     if (values > MESSAGE_VALUES_MAX) return `more than ${MESSAGE_VALUES_MAX} values`;
-    const expectsKey = inMap[depth] === 1 && remaining[depth]! % 2 === 0;
-    remaining[depth]! -= 1;
     const byte = bytes[offset]!;
+    const kind = KIND[byte]!;
+    if (kind === EXT) return byte === 0xc1 ? 'byte 0xc1 is never used' : 'ext types are not taken';
     offset += 1;
-    let skip = 0;
-    let children = -1;
-    let isMap = false;
-    let isString = false;
-    if (byte <= 0x7f || byte >= 0xe0) skip = 0;
-    else if (byte <= 0x8f) [children, isMap] = [byte & 0x0f, true];
-    else if (byte <= 0x9f) children = byte & 0x0f;
-    else if (byte <= 0xbf) [skip, isString] = [byte & 0x1f, true];
-    else {
-      const lengthBytes = LENGTH_BYTES[byte - 0xc0]!;
-      if (lengthBytes < 0) return byte === 0xc1 ? 'byte 0xc1 is never used' : 'ext types are not taken';
-      if (offset + lengthBytes > end) return 'the value is cut off';
-      const length =
-        lengthBytes === 1
-          ? view.getUint8(offset)
-          : lengthBytes === 2
-            ? view.getUint16(offset)
-            : lengthBytes === 4
-              ? view.getUint32(offset)
-              : 0;
-      offset += lengthBytes;
-      if (byte <= 0xc3) skip = 0;
-      else if (byte <= 0xc6) skip = length;
-      else if (byte <= 0xd3) skip = FIXED_BYTES[byte - 0xca]!;
-      else if (byte <= 0xdb) [skip, isString] = [length, true];
-      else [children, isMap] = [length, byte >= 0xde];
+    const lengthBytes = LENGTH_BYTES[byte]!;
+    if (lengthBytes > end - offset) return CUT_OFF;
+    // Bytes of the value itself, or how many values a map or an array holds.
+    let length = LENGTH[byte]!;
+    for (const behind = offset + lengthBytes; offset < behind; offset += 1) length = length * 256 + bytes[offset]!;
+    if (inMap[depth] === 1 && remaining[depth]! % 2 === 0) {
+      if (kind !== STRING) return 'a key of a map is not a string';
+      if (isProtoKey(bytes, offset, length)) return 'the key __proto__ is not taken';
     }
-    if (expectsKey) {
-      if (!isString) return 'a key of a map is not a string';
-      if (skip === PROTO_KEY.length && PROTO_KEY.every((letter, index) => bytes[offset + index] === letter)) {
-        return 'the key __proto__ is not taken';
-      }
-    }
-    if (skip > end - offset) return 'the value is cut off';
-    offset += skip;
-    if (children >= 0) {
-      if (children > end - offset) return 'the value is cut off';
+    remaining[depth]! -= 1;
+    // Each value inside takes a byte at least, so this also refuses a length made up to be huge.
+    if (length > end - offset) return CUT_OFF;
+    if (kind === MAP || kind === ARRAY) {
       if (depth === NESTING_DEPTH_MAX) return `nested deeper than ${NESTING_DEPTH_MAX}`;
       depth += 1;
-      remaining[depth] = isMap ? children * 2 : children;
-      inMap[depth] = isMap ? 1 : 0;
-    }
+      remaining[depth] = kind === MAP ? length * 2 : length;
+      inMap[depth] = kind === MAP ? 1 : 0;
+    } else offset += length;
   }
 }
 
-/** Bytes of the length that follows each first byte from 0xc0 to 0xdf; -1: refused. */
-const LENGTH_BYTES = [
-  0, -1, 0, 0, 1, 2, 4, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, 1, 2, 4, 2, 4, 2, 4,
-] as const;
-/** Bytes of the numbers from 0xca (float32) to 0xd3 (int64). */
-const FIXED_BYTES = [4, 8, 1, 2, 4, 8, 1, 2, 4, 8] as const;
+const PROTO_KEY = new TextEncoder().encode('__proto__');
+
+function isProtoKey(bytes: Uint8Array, offset: number, length: number): boolean {
+  return length === PROTO_KEY.length && PROTO_KEY.every((letter, index) => bytes[offset + index] === letter);
+}
+
+// 0 are numbers, nil, booleans and binary: nothing to look into.
+const STRING = 1;
+const ARRAY = 2;
+const MAP = 3;
+const EXT = 4;
+
+/** By first byte: the kind of value, the length that the byte itself tells, and the bytes of length behind it. */
+const KIND = new Uint8Array(256);
+const LENGTH = new Uint8Array(256);
+const LENGTH_BYTES = new Uint8Array(256);
+
+for (let byte = 0x80; byte <= 0xbf; byte += 1) {
+  KIND[byte] = byte <= 0x8f ? MAP : byte <= 0x9f ? ARRAY : STRING;
+  LENGTH[byte] = byte <= 0x9f ? byte & 0x0f : byte & 0x1f;
+}
+for (const byte of [0xc1, 0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8]) KIND[byte] = EXT;
+/** float32, float64, uint8 to uint64, int8 to int64. */
+LENGTH.set([4, 8, 1, 2, 4, 8, 1, 2, 4, 8], 0xca);
+/** Binary, then strings. */
+LENGTH_BYTES.set([1, 2, 4], 0xc4);
+LENGTH_BYTES.set([1, 2, 4], 0xd9);
+KIND.fill(STRING, 0xd9, 0xdc);
+/** Arrays, then maps. */
+LENGTH_BYTES.set([2, 4, 2, 4], 0xdc);
+KIND.fill(ARRAY, 0xdc, 0xde);
+KIND.fill(MAP, 0xde, 0xe0);

@@ -5,10 +5,19 @@
  * An empty map holds for every address.
  */
 import * as v from 'valibot';
-import { NAME_LENGTH_MAX, WHERE_DEPTH_MAX, WHERE_LIST_MAX, WHERE_OPERATORS_MAX } from './limits.ts';
+import {
+  NAME_LENGTH_MAX,
+  WHERE_DEPTH_MAX,
+  WHERE_LIST_MAX,
+  WHERE_OPERATORS_MAX,
+  WHERE_TEXT_LENGTH_MAX,
+} from './limits.ts';
 
-const text = v.pipe(v.string(), v.maxLength(2_048));
-const integer = v.pipe(v.number(), v.safeInteger());
+const text = v.pipe(v.string(), v.maxLength(WHERE_TEXT_LENGTH_MAX));
+const integer = v.pipe(
+  v.number(),
+  v.safeInteger((issue) => `Invalid integer: Received ${issue.received}`),
+);
 const list = <const Item extends v.GenericSchema>(item: Item) => v.pipe(v.array(item), v.maxLength(WHERE_LIST_MAX));
 
 const textOperators = v.strictObject({
@@ -28,7 +37,7 @@ const integerOperators = v.strictObject({
   gt: v.exactOptional(integer),
   gte: v.exactOptional(integer),
   /** Both ends included. */
-  between: v.exactOptional(v.strictTuple([integer, integer])),
+  between: v.exactOptional(v.strictTuple([integer, integer], 'between takes two integers')),
 });
 
 const setOperators = v.strictObject({
@@ -79,17 +88,34 @@ export interface WhereFault {
   readonly message: string;
 }
 
-/** Depth and size of a condition that has passed the schema; the first bound that it exceeds, if any. */
+/** Names of keys that valibot leaves out of a map with free keys. */
+const LABEL_NAMES_REFUSED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+/**
+ * What the schema can't say of a condition that has passed it: depth, size, and that every map is one. Give it the
+ * condition as it was received: valibot takes an empty list for an empty map and drops labels of certain names, and
+ * either would turn a condition into one that holds for any address.
+ */
 export function whereFault(where: Where): WhereFault | undefined {
   let operators = 0;
   const visit = (part: Where, path: string, depth: number): WhereFault | undefined => {
+    const at = (key: string) => (path === '' ? key : `${path}.${key}`);
+    if (!isMap(part)) return { path, message: 'a condition is a map' };
     if (depth > WHERE_DEPTH_MAX) return { path, message: `nested deeper than ${WHERE_DEPTH_MAX}` };
     for (const field of ['address', 'country', 'rpw', 'resource_ids'] as const) {
-      operators += Object.keys(part[field] ?? {}).length;
+      const fieldOperators = part[field];
+      if (fieldOperators === undefined) continue;
+      if (!isMap(fieldOperators)) return { path: at(field), message: 'operators are a map' };
+      operators += Object.keys(fieldOperators).length;
     }
-    for (const label of Object.values(part.labels ?? {})) operators += Object.keys(label).length;
+    if (part.labels !== undefined && !isMap(part.labels)) return { path: at('labels'), message: 'labels are a map' };
+    for (const [name, labelOperators] of Object.entries(part.labels ?? {})) {
+      const labelPath = at(`labels.${name}`);
+      if (LABEL_NAMES_REFUSED.has(name)) return { path: labelPath, message: 'a label of this name is not taken' };
+      if (!isMap(labelOperators)) return { path: labelPath, message: 'operators are a map' };
+      operators += Object.keys(labelOperators).length;
+    }
     if (operators > WHERE_OPERATORS_MAX) return { path, message: `more than ${WHERE_OPERATORS_MAX} operators` };
-    const at = (key: string) => (path === '' ? key : `${path}.${key}`);
     for (const key of ['and', 'or'] as const) {
       for (const [index, inner] of (part[key] ?? []).entries()) {
         const fault = visit(inner, `${at(key)}[${index}]`, depth + 1);
@@ -99,4 +125,8 @@ export function whereFault(where: Where): WhereFault | undefined {
     return part.not ? visit(part.not, at('not'), depth + 1) : undefined;
   };
   return visit(where, '', 0);
+}
+
+function isMap(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }

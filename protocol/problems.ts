@@ -1,0 +1,47 @@
+/** Errors over HTTP: problem+json (RFC 9457) that also carries `code`, the status, and `message`. */
+
+export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
+
+export interface Problem {
+  readonly type: 'about:blank';
+  readonly title: string;
+  readonly status: number;
+  readonly code: number;
+  readonly message: string;
+  /** Word of the wire for it (`unknown_resource`, `none_available`, …), where there is one. */
+  readonly reason?: string;
+  /** Which part of the request it is about. */
+  readonly path?: string;
+  readonly [extension: string]: unknown;
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  409: 'Conflict',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+export interface ProblemExtras {
+  readonly reason?: string;
+  readonly path?: string;
+  /** Seconds, for `Retry-After`. */
+  readonly retryAfterS?: number;
+  readonly [extension: string]: unknown;
+}
+
+/** The whole response; `Retry-After` in seconds where it is known. */
+export function problemResponse(status: number, message: string, extras: ProblemExtras = {}): Response {
+  const { retryAfterS, ...rest } = extras;
+  const title = TITLES[status] ?? 'Error';
+  const problem: Problem = { type: 'about:blank', title, status, code: status, message, ...rest };
+  const headers = new Headers({ 'Content-Type': PROBLEM_CONTENT_TYPE, 'Cache-Control': 'no-store' });
+  if (retryAfterS !== undefined) headers.set('Retry-After', String(retryAfterS));
+  return new Response(JSON.stringify(problem), { status, headers });
+}
