@@ -4,6 +4,12 @@
  * Invariant: a log that answered anything but `durable` takes no further append; the process stops or starts anew.
  */
 
+/**
+ * First element of the records that the loop and the log themselves write: marks of the clock and of a clean stop. They
+ * change no state, and no replica knows them.
+ */
+export const COORDINATOR_DOMAIN = 'coordinator';
+
 /** What one commit writes. */
 export interface Batch {
   /** Of its first event. Events are numbered from 1 over the life of the data. */

@@ -1,0 +1,190 @@
+/**
+ * The port between the journal and the file system: every change to the folder goes through it, so that a simulated
+ * disk can say after each step what a crash would leave.
+ *
+ * What the journal relies on: bytes are durable after `sync` (or `write`, where opened so), a name after `syncFolder`,
+ * `rename` replaces a name atomically, and a failed call is final: nothing here is ever tried again on the same bytes.
+ */
+import * as fs from 'node:fs';
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+export type OpenMode =
+  /** An existing file, for reading. */
+  | 'read'
+  /** A new file, or an old one emptied; what is written is durable after `sync`. */
+  | 'create'
+  /** The same, but each `write` is durable when it resolves (O_DSYNC): one system call a commit. */
+  | 'createDurable';
+
+export interface DiskFile {
+  sizeBytes(): Promise<number>;
+  /** Fills `into` from `offset` on; resolves to the bytes read, fewer only where the file ends. */
+  read(into: Uint8Array, offset: number): Promise<number>;
+  /** Writes all of `bytes`, or rejects with any part of them written. */
+  write(bytes: Uint8Array, offset: number): Promise<void>;
+  truncate(sizeBytes: number): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Disk {
+  open(path: string, mode: OpenMode): Promise<DiskFile>;
+  list(folder: string): Promise<string[]>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** One level. Resolves to false where it is there already. */
+  makeFolder(folder: string): Promise<boolean>;
+  syncFolder(folder: string): Promise<void>;
+}
+
+/** Pool records hold credentials, and leases say who uses them: for the coordinator's own user only. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+const { O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_DSYNC, O_DIRECTORY } = fs.constants;
+const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY,
+  create: O_RDWR | O_CREAT | O_TRUNC,
+  createDurable: O_RDWR | O_CREAT | O_TRUNC | O_DSYNC,
+};
+
+/** The real one. */
+export const nodeDisk: Disk = {
+  async open(path, mode) {
+    return new NodeFile(await openDescriptor(path, OPEN_FLAGS[mode]));
+  },
+  list: (folder) => readdir(folder),
+  rename,
+  remove: unlink,
+  async makeFolder(folder) {
+    try {
+      await mkdir(folder, { mode: FOLDER_MODE });
+      return true;
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return false;
+      throw error;
+    }
+  },
+  async syncFolder(folder) {
+    const file = new NodeFile(await openDescriptor(folder, O_RDONLY | O_DIRECTORY));
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  },
+};
+
+/** A plain descriptor: the callback functions of node:fs are the shortest way from a commit to the kernel. */
+class NodeFile implements DiskFile {
+  readonly #descriptor: number;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  sizeBytes(): Promise<number> {
+    return new Promise((done, fail) => {
+      fs.fstat(this.#descriptor, (error, stats) => (error ? fail(error) : done(stats.size)));
+    });
+  }
+
+  async read(into: Uint8Array, offset: number): Promise<number> {
+    let taken = 0;
+    while (taken < into.length) {
+      const count = await this.#readSome(into, taken, offset + taken);
+      if (count === 0) break;
+      taken += count;
+    }
+    return taken;
+  }
+
+  async write(bytes: Uint8Array, offset: number): Promise<void> {
+    // The kernel may take less than all (a full disk, a file size limit); the rest then meets the error itself.
+    let taken = await this.#writeSome(bytes, 0, offset);
+    while (taken < bytes.length) {
+      const count = await this.#writeSome(bytes, taken, offset + taken);
+      if (count === 0) throw new Error(`write took ${taken} of ${bytes.length} bytes and then none`);
+      taken += count;
+    }
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return new Promise((done, fail) => {
+      fs.ftruncate(this.#descriptor, sizeBytes, (error) => (error ? fail(error) : done()));
+    });
+  }
+
+  sync(): Promise<void> {
+    return new Promise((done, fail) => {
+      fs.fsync(this.#descriptor, (error) => (error ? fail(error) : done()));
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((done, fail) => {
+      fs.close(this.#descriptor, (error) => (error ? fail(error) : done()));
+    });
+  }
+
+  #readSome(into: Uint8Array, start: number, offset: number): Promise<number> {
+    return new Promise((done, fail) => {
+      fs.read(this.#descriptor, into, start, into.length - start, offset, (error, count) =>
+        error ? fail(error) : done(count),
+      );
+    });
+  }
+
+  #writeSome(bytes: Uint8Array, start: number, offset: number): Promise<number> {
+    return new Promise((done, fail) => {
+      fs.write(this.#descriptor, bytes, start, bytes.length - start, offset, (error, count) =>
+        error ? fail(error) : done(count),
+      );
+    });
+  }
+}
+
+function openDescriptor(path: string, flags: number): Promise<number> {
+  return new Promise((done, fail) => {
+    fs.open(path, flags, FILE_MODE, (error, descriptor) => (error ? fail(error) : done(descriptor)));
+  });
+}
+
+/** `ENOENT`, `ENOSPC`, …; undefined for what isn't an error of the system. */
+export function errorCode(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | null)?.code;
+}
+
+/** Makes `folder` and what is missing above it, each name durable. An existing folder keeps its mode. */
+export async function makeDataFolder(disk: Disk, folder: string): Promise<void> {
+  const path = resolve(folder);
+  let isNew: boolean;
+  try {
+    isNew = await disk.makeFolder(path);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    await makeDataFolder(disk, dirname(path));
+    isNew = await disk.makeFolder(path);
+  }
+  try {
+    // Also where it was there already: a run that died before this line left a name that only memory knew.
+    await disk.syncFolder(dirname(path));
+  } catch (error) {
+    // One may live in a folder whose parent one may not read; then somebody else made it, long ago.
+    if (isNew || errorCode(error) !== 'EACCES') throw error;
+  }
+}
+
+/** The whole file. Rejects where it is longer than `bytesMax`. */
+export async function readWhole(disk: Disk, path: string, bytesMax: number): Promise<Buffer> {
+  const file = await disk.open(path, 'read');
+  try {
+    const sizeBytes = await file.sizeBytes();
+    if (sizeBytes > bytesMax) throw new Error(`${path} has ${sizeBytes} bytes, more than ${bytesMax}`);
+    const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+    return bytes.subarray(0, await file.read(bytes, 0));
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,25 @@
+/** Exit code of a coordinator that refuses damaged data (EX_DATAERR of sysexits.h). */
+export const EXIT_CODE_CORRUPT = 65;
+
+/** The journal holds damage that no crash leaves behind. Nothing was changed; only an explicit repair may go on. */
+export class CorruptJournalError extends Error {
+  override readonly name = 'CorruptJournalError';
+  readonly exitCode = EXIT_CODE_CORRUPT;
+  readonly file: string;
+  readonly offset: number;
+
+  constructor(file: string, offset: number, reason: string) {
+    super(`${file} is corrupt at byte ${offset}: ${reason}`);
+    this.file = file;
+    this.offset = offset;
+  }
+}
+
+/** A sound file of a format that this build doesn't know: newer data than the program. */
+export class UnknownFormatError extends Error {
+  override readonly name = 'UnknownFormatError';
+
+  constructor(file: string, formatVersion: number) {
+    super(`${file} has format version ${formatVersion}: was it written by a newer version?`);
+  }
+}

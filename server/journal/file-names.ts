@@ -1,0 +1,48 @@
+/**
+ * Names in the data folder. They sort by position:
+ *
+ *   00000000000000004097.delta      a segment of batches, named for its first event
+ *   00000000000000004096.snapshot   the state after that event
+ *   *.tmp                           being made; whatever is found at a start is removed
+ *   lock                            see folder-lock.ts
+ *
+ * Other names are somebody else's: passed over, never touched.
+ */
+import type { Disk } from './disk.ts';
+
+export const TEMPORARY_SUFFIX = '.tmp';
+
+const POSITION_DIGITS = 20;
+const NAME = /^(\d{20})\.(delta|snapshot)$/;
+
+export interface PositionedFile {
+  readonly name: string;
+  readonly position: number;
+}
+
+/** Files in the order of their positions. */
+export interface FolderListing {
+  readonly deltas: readonly PositionedFile[];
+  readonly snapshots: readonly PositionedFile[];
+  readonly temporaries: readonly string[];
+}
+
+export function deltaName(firstPosition: number): string {
+  return `${String(firstPosition).padStart(POSITION_DIGITS, '0')}.delta`;
+}
+
+export function snapshotName(lastPosition: number): string {
+  return `${String(lastPosition).padStart(POSITION_DIGITS, '0')}.snapshot`;
+}
+
+export async function listFolder(disk: Disk, dir: string): Promise<FolderListing> {
+  const deltas: PositionedFile[] = [];
+  const snapshots: PositionedFile[] = [];
+  const temporaries: string[] = [];
+  for (const name of (await disk.list(dir)).sort()) {
+    const match = NAME.exec(name);
+    if (match) (match[2] === 'delta' ? deltas : snapshots).push({ name, position: Number(match[1]) });
+    else if (name.endsWith(TEMPORARY_SUFFIX)) temporaries.push(name);
+  }
+  return { deltas, snapshots, temporaries };
+}

@@ -1,0 +1,257 @@
+/**
+ * The event log on the files of one folder. What they hold: segment.ts, snapshot.ts; what a start makes of them: recover.ts.
+ *
+ * Invariants:
+ * - One operation at a time touches the present segment: an append, a rotation, the close.
+ * - What was answered `durable` is on disk, and every segment's name was durable before its first batch.
+ * - After any answer but `durable` nothing more is written.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type AppendOutcome, type Batch, COORDINATOR_DOMAIN, type EventLog } from '../coordinator/event-log.ts';
+import type { Clock } from '../coordinator/scheduler.ts';
+import {
+  BATCH_BYTES_MAX,
+  BATCH_EVENTS_MAX,
+  BATCH_FRAME_BYTES_MAX,
+  batchesFrom,
+  encodeBatch,
+  lastPositionOf,
+} from './batch.ts';
+import { type Disk, readWhole } from './disk.ts';
+import { CorruptJournalError } from './errors.ts';
+import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
+import { listFolder } from './file-names.ts';
+import { packValue } from './msgpack.ts';
+import type { Recovered } from './recover.ts';
+import {
+  discardSegment,
+  type PreparedSegment,
+  placeSegment,
+  prepareSegment,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_BYTES_MAX,
+  SEGMENT_BYTES_MIN,
+  type Segment,
+} from './segment.ts';
+import { type JournalLog, SNAPSHOT_BYTES_DEFAULT, SnapshotRotation, type TakeSnapshot } from './snapshot-rotation.ts';
+
+const STOPPED_RECORD = [COORDINATOR_DOMAIN, 'Stopped', 1] as const;
+
+export interface JournalOptions {
+  readonly disk: Disk;
+  /** An existing folder, locked by us and recovered. */
+  readonly dir: string;
+  readonly recovered: Recovered;
+  /** Of this run: higher than `recovered.epoch`. */
+  readonly epoch: number;
+  /** For the data id, at the first start. */
+  randomBytes(count: number): Uint8Array;
+  /** For the mark of a clean stop. */
+  readonly clock: Clock;
+  readonly log: JournalLog;
+  readonly segmentBytes?: number;
+  /** Bytes of sealed deltas after which a snapshot is made. */
+  readonly snapshotBytes?: number;
+  /** Absent: no snapshots are made. */
+  readonly takeSnapshot?: TakeSnapshot;
+}
+
+type Ended = Exclude<AppendOutcome, { outcome: 'durable' }>;
+
+/** Opens the folder for writing: makes the first segment of this run. Rejects where the disk can't take it. */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { disk, dir, recovered, epoch, segmentBytes = SEGMENT_BYTES_DEFAULT } = options;
+  assert.ok(segmentBytes >= SEGMENT_BYTES_MIN && segmentBytes <= SEGMENT_BYTES_MAX, 'segmentBytes is out of bounds');
+  assert.ok(epoch > recovered.epoch, 'a run takes a higher epoch than any before it');
+  const dataId = recovered.dataId ?? options.randomBytes(DATA_ID_BYTES);
+  const prepared = await prepareSegment(disk, dir, segmentBytes);
+  const header = { dataId, firstPosition: recovered.position + 1, previousCrc: recovered.lastBatchCrc, epoch };
+  return new Journal(options, dataId, await placeSegment(disk, dir, prepared, header));
+}
+
+export class Journal implements EventLog {
+  readonly batchBytesMax = BATCH_BYTES_MAX;
+  readonly batchEventsMax = BATCH_EVENTS_MAX;
+
+  readonly #options: JournalOptions;
+  readonly #dataId: Uint8Array;
+  readonly #segmentBytes: number;
+  readonly #snapshots: SnapshotRotation;
+  /** One append is in flight at most, so one buffer is enough. */
+  readonly #frame = Buffer.alloc(BATCH_FRAME_BYTES_MAX);
+  #segment: Segment;
+  /** The next segment, made in the background once the present one is half full; undefined in it: that failed. */
+  #prepared: Promise<PreparedSegment | undefined> | undefined;
+  /** The segment before, giving back what it did not use. */
+  #sealing: Promise<void> = Promise.resolve();
+  /** Of the last durable event. */
+  #position: number;
+  #batchCrc: number;
+  #isAppending = false;
+  /** The operation that has the present segment. Never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** What every further append is answered. */
+  #ended: Ended | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** Use openJournal. */
+  constructor(options: JournalOptions, dataId: Uint8Array, segment: Segment) {
+    const { disk, dir, recovered, log, takeSnapshot, snapshotBytes = SNAPSHOT_BYTES_DEFAULT } = options;
+    this.#options = options;
+    this.#dataId = dataId;
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+    this.#segment = segment;
+    this.#position = recovered.position;
+    this.#batchCrc = recovered.lastBatchCrc;
+    const { deltaBytes: sealedBytes, badSnapshots } = recovered;
+    this.#snapshots = new SnapshotRotation({ disk, dir, snapshotBytes, sealedBytes, badSnapshots, takeSnapshot, log });
+    this.#snapshots.startIfDue(this.#position);
+  }
+
+  /** As the port says; rejects only where it is called against its rules. */
+  async append(batch: Batch, expectedPosition: number): Promise<AppendOutcome> {
+    assert.ok(!this.#isAppending, 'one append at a time');
+    this.#isAppending = true;
+    try {
+      return await this.#inTurn(() => this.#append(batch, expectedPosition));
+    } finally {
+      this.#isAppending = false;
+    }
+  }
+
+  /** Rejects where the position is older than the oldest delta, or its file goes with a snapshot meanwhile. */
+  readFrom(position: number): AsyncGenerator<Batch> {
+    return this.#read(position, this.#position);
+  }
+
+  /** Makes a snapshot of all that is durable now. Rejects where that fails; everything is in place still. */
+  async snapshotNow(): Promise<void> {
+    const lastPosition = await this.#inTurn(async () => {
+      if (!this.#ended && !this.#segment.isEmpty) await this.#rotate();
+      return this.#segment.firstPosition - 1;
+    });
+    if (lastPosition > 0) await this.#snapshots.takeNow(lastPosition);
+  }
+
+  /** Leaves the mark of a clean stop, unless a write had failed before. Rejects where the mark can't be written. */
+  close(): Promise<void> {
+    this.#closed ??= this.#inTurn(() => this.#close());
+    return this.#closed;
+  }
+
+  #inTurn<Result>(operation: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(operation);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #append(batch: Batch, expectedPosition: number): Promise<AppendOutcome> {
+    if (this.#ended) return this.#ended;
+    if (expectedPosition !== this.#position) {
+      this.#ended = { outcome: 'deposed' };
+      return this.#ended;
+    }
+    assert.equal(batch.position, expectedPosition + 1, 'a batch continues the log');
+    assert.equal(batch.epoch, this.#options.epoch, 'a segment holds the batches of one run');
+    assert.ok(batch.eventCount >= 1 && batch.eventCount <= BATCH_EVENTS_MAX, 'eventCount is out of bounds');
+    assert.ok(batch.payload.length <= BATCH_BYTES_MAX, 'payload is out of bounds');
+    return this.#write(batch, false);
+  }
+
+  async #write(batch: Batch, isCleanStop: boolean): Promise<AppendOutcome> {
+    const { bytes, crc } = encodeBatch(this.#frame, batch, this.#batchCrc, isCleanStop);
+    try {
+      if (!this.#segment.fits(bytes.length)) await this.#rotate();
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
+    try {
+      await this.#segment.write(bytes);
+    } catch (error) {
+      this.#fail(error as Error);
+      // The disk may have taken it all before it failed: the next start finds it there, or doesn't.
+      return { outcome: 'unknown', error: error as Error };
+    }
+    this.#position = lastPositionOf(batch);
+    this.#batchCrc = crc;
+    if (this.#segment.isHalfFull) this.#prepared ??= this.#prepare();
+    return { outcome: 'durable' };
+  }
+
+  #fail(error: Error): Ended {
+    this.#ended ??= { outcome: 'failed', error };
+    return this.#ended;
+  }
+
+  /** A failure is only logged: the rotation tries once more, on a new file. */
+  async #prepare(): Promise<PreparedSegment | undefined> {
+    const { disk, dir, log } = this.#options;
+    try {
+      return await prepareSegment(disk, dir, this.#segmentBytes);
+    } catch (error) {
+      log.warn({ err: error }, 'the next segment could not be prepared ahead');
+      return undefined;
+    }
+  }
+
+  /** Seals the present segment and goes on in the next. Only in turn; on an error nothing more may be written. */
+  async #rotate(): Promise<void> {
+    const { disk, dir, epoch } = this.#options;
+    try {
+      const prepared = (await this.#prepared) ?? (await prepareSegment(disk, dir, this.#segmentBytes));
+      this.#prepared = undefined;
+      const header = { dataId: this.#dataId, firstPosition: this.#position + 1, previousCrc: this.#batchCrc, epoch };
+      const sealed = this.#segment;
+      this.#segment = await placeSegment(disk, dir, prepared, header);
+      // At most one is being sealed; by the next rotation it is long done.
+      await this.#sealing;
+      this.#sealing = sealed.seal().catch((error: Error) => void this.#fail(error));
+      this.#snapshots.segmentSealed(sealed.usedBytes, this.#position);
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
+  }
+
+  async *#read(position: number, lastPosition: number): AsyncGenerator<Batch> {
+    if (position > lastPosition) return;
+    const { disk, dir } = this.#options;
+    const { deltas } = await listFolder(disk, dir);
+    const first = deltas.findLastIndex((delta) => delta.position <= position);
+    if (first < 0) throw new Error(`position ${position} is older than the oldest delta`);
+    let next = deltas[first]!.position;
+    for (const { name } of deltas.slice(first)) {
+      const bytes = await readWhole(disk, join(dir, name), SEGMENT_BYTES_MAX);
+      for (const { batch, offset } of batchesFrom(bytes, HEADER_BYTES)) {
+        if (batch.position !== next) throw new CorruptJournalError(name, offset, `position ${next} is missing`);
+        next = lastPositionOf(batch) + 1;
+        // A copy: a view would keep the whole segment in memory as long as the batch.
+        if (next > position) yield { ...batch, payload: new Uint8Array(batch.payload) };
+        if (next > lastPosition) return;
+      }
+    }
+    throw new CorruptJournalError(deltas.at(-1)!.name, 0, `position ${next} is missing`);
+  }
+
+  async #close(): Promise<void> {
+    const { clock, epoch, disk } = this.#options;
+    let outcome: AppendOutcome | undefined;
+    if (!this.#ended) {
+      const position = this.#position + 1;
+      const times = { clockMs: clock.nowMs(), utcMs: clock.utcMs() };
+      outcome = await this.#write(
+        { position, eventCount: 1, epoch, ...times, payload: packValue(STOPPED_RECORD) },
+        true,
+      );
+    }
+    await this.#snapshots.close();
+    await this.#sealing;
+    const prepared = await this.#prepared;
+    if (prepared) await discardSegment(disk, prepared);
+    if (outcome?.outcome === 'durable') await this.#segment.seal();
+    else await this.#segment.abandon();
+    this.#ended ??= { outcome: 'failed', error: new Error('the journal is closed') };
+    if (outcome && 'error' in outcome) throw outcome.error;
+  }
+}

@@ -1,0 +1,19 @@
+import { Packr } from 'msgpackr';
+
+/** Event and snapshot records as bytes and back: maps as plain maps, integers above 2³² as float64 (exact to 2⁵³). */
+const packr = new Packr({
+  useRecords: false,
+  variableMapSize: true,
+  int64AsType: 'number',
+  // A byte string that the state keeps must not keep, as a view of it, the whole segment in memory.
+  copyBuffers: true,
+});
+
+export function packValue(value: unknown): Uint8Array {
+  return packr.pack(value);
+}
+
+/** Values packed one behind the other. Throws where `bytes` isn't that. */
+export function unpackValues(bytes: Uint8Array): unknown[] {
+  return bytes.length === 0 ? [] : packr.unpackMultiple(bytes);
+}

@@ -1,0 +1,140 @@
+/**
+ * From files to state: the newest good snapshot, then the deltas behind it. The same code serves the coordinator's
+ * start, the snapshot worker and the offline tools.
+ *
+ * What a crash can leave is put right: the torn end of the last segment, a segment without a batch, temporary files.
+ * Whatever else is wrong is damage, and then nothing is written: see DeltaReader for the rules.
+ */
+import { join } from 'node:path';
+import type { Replica } from '../coordinator/replica.ts';
+import { DeltaReader, type TornTail } from './delta-reader.ts';
+import type { Disk } from './disk.ts';
+import { CorruptJournalError } from './errors.ts';
+import { type FolderListing, listFolder, type PositionedFile, TEMPORARY_SUFFIX } from './file-names.ts';
+import { checkSnapshot, readSnapshot } from './snapshot.ts';
+
+export interface RecoverOptions {
+  /** False: nothing is written; what would be cut is only reported. Default true. */
+  readonly cut?: boolean;
+  /** Stops behind the last batch that ends at or before this position. Only with `cut: false`. */
+  readonly upTo?: number;
+}
+
+export interface Recovered {
+  /** Of the last event there is; 0: none. */
+  readonly position: number;
+  /** The highest of any run that left a batch or a segment; 0: none. A new run takes a higher one. */
+  readonly epoch: number;
+  /** The clock as of the last batch. */
+  readonly clockMs: number;
+  /** Wall clock as of the last batch, ms since 1970. */
+  readonly utcMs: number;
+  /** What the next batch is chained to; 0: there is none before it. */
+  readonly lastBatchCrc: number;
+  /** undefined: the folder holds no data yet. */
+  readonly dataId: Uint8Array | undefined;
+  /** Whether the last batch is the mark of a clean stop. */
+  readonly cleanStop: boolean;
+  /** The torn end that was cut (with `cut: false`: that would be). */
+  readonly cutTail?: TornTail;
+  /** Position of the snapshot it began with, if any. */
+  readonly snapshotPosition: number | undefined;
+  /** Newer snapshots that were damaged. They count as no generation. */
+  readonly badSnapshots: readonly string[];
+  /** Bytes of batches behind the snapshot. */
+  readonly deltaBytes: number;
+  /** What the operator should read in the log, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Rebuilds the state in `replica`, which must be new. Throws CorruptJournalError on damage, UnknownFormatError or the
+ * replica's own error on data of a newer version; the replica is of no use then. One process at a time may call it with
+ * `cut`: the holder of the folder's lock.
+ */
+export async function recover(
+  disk: Disk,
+  dir: string,
+  replica: Replica,
+  { cut = true, upTo }: RecoverOptions = {},
+): Promise<Recovered> {
+  if (cut && upTo !== undefined) throw new Error('upTo is for reading only: what is behind it must not be cut');
+  const listing = await listFolder(disk, dir);
+  const isWanted = ({ position }: PositionedFile) => upTo === undefined || position <= upTo;
+
+  const { base, badSnapshots } = await restoreSnapshot(disk, dir, listing.snapshots.filter(isWanted), replica);
+  const reader = new DeltaReader(disk, dir, replica, base);
+  await reader.readAll(listing.deltas.filter(isWanted), upTo ?? Number.POSITIVE_INFINITY);
+  const { end, tornTail } = reader;
+
+  const [newestBad] = badSnapshots;
+  if (newestBad && end.position < newestBad.position) {
+    const reason = `${newestBad.reason}, and the deltas only reach position ${end.position}`;
+    throw new CorruptJournalError(newestBad.name, newestBad.offset, reason);
+  }
+  const notes = badSnapshots.map(({ name, reason, offset }) => `${name} was passed over: ${reason} at byte ${offset}`);
+  if (tornTail) notes.push(`a torn batch of ${tornTail.bytes} bytes ends ${tornTail.file} at byte ${tornTail.offset}`);
+  if (cut) await settle(disk, dir, reader, listing);
+  return {
+    position: end.position,
+    epoch: end.epoch,
+    clockMs: end.clockMs,
+    utcMs: end.utcMs,
+    lastBatchCrc: end.batchCrc,
+    dataId: reader.dataId,
+    cleanStop: end.isCleanStop,
+    ...(tornTail ? { cutTail: tornTail } : {}),
+    snapshotPosition: base?.position,
+    badSnapshots: badSnapshots.map(({ name }) => name),
+    deltaBytes: reader.deltaBytes,
+    notes,
+  };
+}
+
+interface BadSnapshot extends PositionedFile {
+  readonly offset: number;
+  readonly reason: string;
+}
+
+/** The newest good one. Each is read twice: a replica takes no record back. */
+async function restoreSnapshot(disk: Disk, dir: string, snapshots: readonly PositionedFile[], replica: Replica) {
+  const badSnapshots: BadSnapshot[] = [];
+  for (const { name, position } of snapshots.toReversed()) {
+    const check = await checkSnapshot(disk, dir, name, position);
+    if (!check.good) {
+      badSnapshots.push({ name, position, offset: check.offset, reason: check.reason });
+      continue;
+    }
+    const read = await readSnapshot(disk, dir, name, position, (record) => replica.restore(record));
+    if (!read.good) {
+      throw new CorruptJournalError(name, read.offset, `${read.reason}, though it was sound a moment ago`);
+    }
+    return { base: read.header, badSnapshots };
+  }
+  return { base: undefined, badSnapshots };
+}
+
+/** What the crash left half done is ended: only once all has been read and found sound. */
+async function settle(disk: Disk, dir: string, reader: DeltaReader, { temporaries }: FolderListing): Promise<void> {
+  for (const name of temporaries) await disk.remove(join(dir, name));
+  const last = reader.lastSegment;
+  if (last?.isEmpty) await disk.remove(join(dir, last.name));
+  else if (last && !reader.end.isCleanStop) await writeAnew(disk, dir, last.name, last.goodBytes);
+  await disk.syncFolder(dir);
+}
+
+/**
+ * Puts a durable copy of the good part in the place of the last segment. That cuts what is torn, and it makes sure of
+ * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk.
+ */
+async function writeAnew(disk: Disk, dir: string, name: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dir, name + TEMPORARY_SUFFIX);
+  const file = await disk.open(temporary, 'create');
+  try {
+    await file.write(bytes, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(temporary, join(dir, name));
+}

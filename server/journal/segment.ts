@@ -1,0 +1,117 @@
+/**
+ * A delta segment: a header (file-header.ts), then batches (batch.ts), each on a 512-byte boundary, in a file that was
+ * filled with zeros before its first use. Overwriting written blocks changes no metadata, so a commit is one write to
+ * a file opened with O_DSYNC, and what follows the last batch is zeros and nothing else.
+ *
+ * Invariant: a segment gets its name when all before it is durable, and holds the batches of one run only. So only the
+ * last segment of a folder can end in a torn batch, and a good header proves every position before its own.
+ */
+import { join } from 'node:path';
+import { BATCH_FRAME_BYTES_MAX } from './batch.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
+import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
+
+export const SEGMENT_BYTES_DEFAULT = 16 * 1024 * 1024;
+export const SEGMENT_BYTES_MIN = 4 * 1024 * 1024;
+/** A segment is read in one piece. */
+export const SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
+
+const PREPARED_NAME = `prepared.delta${TEMPORARY_SUFFIX}`;
+/** Zeros are written in pieces, each durable, so that a commit never waits behind more than one of them. */
+const ZEROS = Buffer.alloc(1024 * 1024);
+
+/** A segment filled with zeros that has no name yet. At most one in a folder. */
+export interface PreparedSegment {
+  readonly file: DiskFile;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** On an error nothing is left behind but, at worst, a temporary file. */
+export async function prepareSegment(disk: Disk, dir: string, sizeBytes: number): Promise<PreparedSegment> {
+  const path = join(dir, PREPARED_NAME);
+  const file = await disk.open(path, 'createDurable');
+  try {
+    for (let offset = 0; offset < sizeBytes; offset += ZEROS.length) {
+      await file.write(ZEROS.subarray(0, Math.min(ZEROS.length, sizeBytes - offset)), offset);
+    }
+    await file.sync();
+    return { file, path, sizeBytes };
+  } catch (error) {
+    await discardSegment(disk, { file, path, sizeBytes }).catch(() => undefined);
+    throw error;
+  }
+}
+
+export async function discardSegment(disk: Disk, prepared: PreparedSegment): Promise<void> {
+  await prepared.file.close();
+  await disk.remove(prepared.path);
+}
+
+/** Gives a prepared segment its header, then its name, each durable before the next step. */
+export async function placeSegment(
+  disk: Disk,
+  dir: string,
+  prepared: PreparedSegment,
+  header: DeltaHeader,
+): Promise<Segment> {
+  const name = deltaName(header.firstPosition);
+  // A rename would replace it without a word, and with it what may be the only copy of acknowledged events.
+  if ((await disk.list(dir)).includes(name))
+    throw new Error(`${name} exists: was the folder recovered before this run?`);
+  await prepared.file.write(encodeDeltaHeader(header), 0);
+  await disk.rename(prepared.path, join(dir, name));
+  await disk.syncFolder(dir);
+  return new Segment(prepared.file, header.firstPosition, prepared.sizeBytes);
+}
+
+/** The segment that is written to. */
+export class Segment {
+  readonly firstPosition: number;
+  readonly #file: DiskFile;
+  readonly #sizeBytes: number;
+  /** Invariant: all before is durable, all behind is zeros (until a write fails). */
+  #usedBytes = HEADER_BYTES;
+
+  constructor(file: DiskFile, firstPosition: number, sizeBytes: number) {
+    if (sizeBytes < HEADER_BYTES + BATCH_FRAME_BYTES_MAX) throw new Error('a segment takes at least the largest batch');
+    this.#file = file;
+    this.firstPosition = firstPosition;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#usedBytes === HEADER_BYTES;
+  }
+
+  get isHalfFull(): boolean {
+    return this.#usedBytes * 2 >= this.#sizeBytes;
+  }
+
+  fits(frameBytes: number): boolean {
+    return this.#usedBytes + frameBytes <= this.#sizeBytes;
+  }
+
+  /** Durable when it resolves. Rejects with any part written: then nothing more may be written to it. */
+  async write(frame: Uint8Array): Promise<void> {
+    await this.#file.write(frame, this.#usedBytes);
+    this.#usedBytes += frame.length;
+  }
+
+  /** Gives back the room that was not used, and closes. */
+  async seal(): Promise<void> {
+    await this.#file.truncate(this.#usedBytes);
+    await this.#file.sync();
+    await this.#file.close();
+  }
+
+  /** Closes after a failed write: the file stays as it is, for recovery to judge. */
+  async abandon(): Promise<void> {
+    await this.#file.close();
+  }
+}

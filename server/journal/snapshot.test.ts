@@ -1,0 +1,229 @@
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { counterReplica, countersOf, JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
+import { buildSnapshot } from './build-snapshot.ts';
+import { nodeDisk } from './disk.ts';
+import { CorruptJournalError } from './errors.ts';
+import { deltaName, snapshotName } from './file-names.ts';
+import type { JournalOptions } from './journal.ts';
+import { recover } from './recover.ts';
+
+/** Makes a batch of some 900 KB: four fill a segment of the smallest size. */
+const BIG = 'x'.repeat(900_000);
+
+describe('snapshot', () => {
+  it('with the deltas behind it gives the state that all deltas give', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    // More than one chunk of records, and a counter that goes on behind the snapshot.
+    for (let batch = 0; batch < 20; batch += 1) await run.add(`${'n'.repeat(20_000)}${batch}`, 3);
+    await run.add('on both sides', 5);
+    await run.journal.snapshotNow();
+    await run.add('on both sides', 5);
+    await run.add('behind', 1);
+
+    const fromSnapshot = await recovering(dir);
+    expect(fromSnapshot.recovered.snapshotPosition).toBe(65);
+    await nodeDisk.remove(join(dir, snapshotName(65)));
+    const fromDeltas = await recovering(dir);
+    expect(fromDeltas.recovered.snapshotPosition).toBeUndefined();
+    expect(fromSnapshot.counters).toEqual(fromDeltas.counters);
+    expect(fromSnapshot.counters['on both sides']).toEqual([10, 10]);
+    const { position, epoch, clockMs, utcMs, lastBatchCrc, dataId } = fromDeltas.recovered;
+    expect(fromSnapshot.recovered).toMatchObject({ position, epoch, clockMs, utcMs, lastBatchCrc, dataId });
+  });
+
+  it('carries position, clock and data id where no delta follows', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    await run.add('a', 3);
+    await run.journal.snapshotNow();
+    for (const name of await readdir(dir)) if (name.endsWith('.delta')) await nodeDisk.remove(join(dir, name));
+    const { counters, recovered } = await recovering(dir);
+    expect(counters).toEqual({ a: [3, 3] });
+    expect(recovered).toMatchObject({ position: 3, epoch: 1, clockMs: 1.5, utcMs: 1_750_000_000_001 });
+    const next = await JournalRun.start(dir);
+    await next.add('a');
+    expect((await recovering(dir)).counters).toEqual({ a: [4, 4] });
+  });
+
+  it('that is damaged is passed over for the one before it, never for less than was there', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    await run.add('a', 3);
+    await run.journal.snapshotNow();
+    await run.add('b', 3);
+    await truncate(join(dir, snapshotName(3)), 600);
+    const { counters, recovered } = await recovering(dir);
+    expect(counters).toEqual({ a: [3, 3], b: [3, 3] });
+    expect(recovered.badSnapshots).toEqual([snapshotName(3)]);
+    expect(recovered.notes[0]).toContain(snapshotName(3));
+
+    // The deltas up to it are gone from the tail on: without this rule that would look like a torn batch.
+    await nodeDisk.remove(join(dir, deltaName(4)));
+    const bytes = await readFile(join(dir, deltaName(1)));
+    await writeFile(join(dir, deltaName(1)), bytes.subarray(0, 520));
+    await expect(recovering(dir)).rejects.toThrow(CorruptJournalError);
+  });
+
+  it('is refused for a position that no batch ends at, or that is not there yet', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir);
+    await run.add('a', 3);
+    for (const position of [2, 4]) {
+      await expect(buildSnapshot(nodeDisk, dir, counterReplica(), position)).rejects.toThrow('only lead to');
+    }
+    expect(await namesOf(dir, '.snapshot')).toEqual([]);
+  });
+
+  it('is refused by deltas that tell another history', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    await run.add('a', 3);
+    await run.journal.snapshotNow();
+    const other = await temporaryFolder();
+    const otherRun = await JournalRun.start(other, snapshotsOf(other));
+    await otherRun.add('b', 3);
+    await otherRun.journal.snapshotNow();
+    await writeFile(join(dir, snapshotName(3)), await readFile(join(other, snapshotName(3))));
+    await expect(recovering(dir)).rejects.toThrow(CorruptJournalError);
+  });
+});
+
+describe('snapshot rotation', () => {
+  it('keeps two snapshots and the deltas since the older one, and nothing before', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    const kept: string[][] = [];
+    for (let round = 0; round < 4; round += 1) {
+      await run.add('a', 10);
+      await run.journal.snapshotNow();
+      kept.push((await namesOf(dir, '')).filter((name) => !name.endsWith('.tmp')));
+    }
+    expect(kept).toEqual([
+      [deltaName(1), snapshotName(10), deltaName(11)],
+      [snapshotName(10), deltaName(11), snapshotName(20), deltaName(21)],
+      [snapshotName(20), deltaName(21), snapshotName(30), deltaName(31)],
+      [snapshotName(30), deltaName(31), snapshotName(40), deltaName(41)],
+    ]);
+    expect((await recovering(dir)).counters).toEqual({ a: [40, 40] });
+  });
+
+  it('does not count a damaged snapshot as a generation', async () => {
+    const dir = await temporaryFolder();
+    const first = await JournalRun.start(dir, snapshotsOf(dir));
+    for (let round = 0; round < 2; round += 1) {
+      await first.add('a', 10);
+      await first.journal.snapshotNow();
+    }
+    await truncate(join(dir, snapshotName(20)), 600);
+    const second = await JournalRun.start(dir, snapshotsOf(dir));
+    await second.add('a', 10);
+    await second.journal.snapshotNow();
+    await truncate(join(dir, snapshotName(30)), 600);
+    expect((await recovering(dir)).counters).toEqual({ a: [30, 30] });
+  });
+
+  it('begins by itself once enough has been sealed, and starts from what earlier runs left', async () => {
+    const dir = await temporaryFolder();
+    const made: number[] = [];
+    const { takeSnapshot } = snapshotsOf(dir);
+    const options: Partial<JournalOptions> = {
+      snapshotBytes: 6_000_000,
+      takeSnapshot: (request) => {
+        made.push(request.upToPosition);
+        return takeSnapshot(request);
+      },
+    };
+    const first = await JournalRun.start(dir, options);
+    for (let batch = 0; batch < 7; batch += 1) await first.add(BIG);
+    expect(made).toEqual([]);
+    await first.journal.close();
+    const second = await JournalRun.start(dir, options);
+    expect(made).toEqual([8]);
+    await second.journal.snapshotNow();
+    expect(await namesOf(dir, '.snapshot')).toEqual([snapshotName(8)]);
+    for (let batch = 0; batch < 9; batch += 1) await second.add(BIG);
+    expect(made.slice(1)).toEqual([8, 16]);
+  });
+
+  it('that fails is logged, leaves every file, and is tried again at the next rotation', async () => {
+    const dir = await temporaryFolder();
+    const messages: string[] = [];
+    const { takeSnapshot } = snapshotsOf(dir);
+    let attempts = 0;
+    const run = await JournalRun.start(dir, {
+      snapshotBytes: 1_000_000,
+      log: { info: (_, message) => void messages.push(message), warn: (_, message) => void messages.push(message) },
+      takeSnapshot: (request) => {
+        attempts += 1;
+        return attempts === 1 ? Promise.reject(new Error('no worker')) : takeSnapshot(request);
+      },
+    });
+    for (let batch = 0; batch < 5; batch += 1) await run.add(BIG);
+    expect(await namesOf(dir, '.snapshot')).toEqual([]);
+    for (let batch = 0; batch < 4; batch += 1) await run.add(BIG);
+    await expect.poll(() => messages).toContain('snapshot made');
+    expect(messages[0]).toBe('snapshot failed: the files stay, the next rotation tries again');
+    expect((await recovering(dir)).recovered).toMatchObject({ position: 9, snapshotPosition: 8 });
+  });
+
+  it('begins no second one at the rotations that come while one is being made', async () => {
+    const dir = await temporaryFolder();
+    const { takeSnapshot } = snapshotsOf(dir);
+    const made: number[] = [];
+    let goOn = () => undefined as void;
+    const held = new Promise<void>((done) => {
+      goOn = done;
+    });
+    const run = await JournalRun.start(dir, {
+      snapshotBytes: 1_000_000,
+      takeSnapshot: async (request) => {
+        made.push(request.upToPosition);
+        await held;
+        await takeSnapshot(request);
+      },
+    });
+    for (let batch = 0; batch < 13; batch += 1) await run.add(BIG);
+    expect(made).toEqual([4]);
+    goOn();
+    await expect.poll(() => namesOf(dir, '.snapshot')).toEqual([snapshotName(4)]);
+    // What was sealed meanwhile counts for the next one.
+    while (made.length === 1) await run.add(BIG);
+    expect(made).toEqual([4, 16]);
+  });
+
+  it('never makes two at a time, and is called off by the close', async () => {
+    const dir = await temporaryFolder();
+    let running = 0;
+    const run = await JournalRun.start(dir, {
+      takeSnapshot: async ({ signal }) => {
+        running += 1;
+        expect(running).toBe(1);
+        await new Promise((called) => signal.addEventListener('abort', called, { once: true }));
+        running -= 1;
+        throw new Error('called off');
+      },
+    });
+    await run.add('a');
+    const first = run.journal.snapshotNow().catch((error: Error) => error.message);
+    const second = run.journal.snapshotNow().catch((error: Error) => error.message);
+    await expect.poll(() => running).toBe(1);
+    await run.journal.close();
+    expect(await first).toBe('called off');
+    expect(await second).toContain('abort');
+    expect(running).toBe(0);
+    expect((await recovering(dir)).recovered).toMatchObject({ cleanStop: true, position: 2 });
+  });
+});
+
+async function recovering(dir: string) {
+  const replica = counterReplica();
+  const recovered = await recover(nodeDisk, dir, replica, { cut: false });
+  return { counters: countersOf(replica), recovered };
+}
+
+async function namesOf(dir: string, ending: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => name.endsWith(ending)).sort();
+}

@@ -1,0 +1,158 @@
+/**
+ * A snapshot: the state after one position, as a stream of records. Integers are little-endian.
+ *
+ *   header             512 bytes, file-header.ts
+ *   chunk, repeated    u32 payload bytes (at least 1), u32 CRC32 of the payload, payload: snapshot records
+ *                      (`[domain, record]`) as MessagePack values, one behind the other
+ *   end                u32 0, u32 CRC32 of all chunk CRCs one behind the other and the next field, u64 record count
+ *
+ * A snapshot is good if all of it is and nothing follows. It is written under a temporary name, read back, and only
+ * then gets its own: a file that carries the name was good once.
+ */
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { SnapshotRecord } from '../coordinator/replica.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import { decodeSnapshotHeader, encodeSnapshotHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
+import { snapshotName, TEMPORARY_SUFFIX } from './file-names.ts';
+import { packValue, unpackValues } from './msgpack.ts';
+
+/** A chunk is closed by the record that reaches this size. */
+const CHUNK_BYTES = 256 * 1024;
+/** A longer chunk is neither written nor read: it bounds what one length field can make a reader allocate. */
+const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
+/** Written back to the disk this often, so that no commit queues behind a whole snapshot. */
+const SYNC_CHUNKS = 16;
+const CHUNK_HEADER_BYTES = 8;
+const END_BYTES = 16;
+
+export type SnapshotCheck =
+  | { readonly good: true; readonly header: SnapshotHeader }
+  | { readonly good: false; readonly offset: number; readonly reason: string };
+
+/** Makes the snapshot durable under its name. On an error the folder is as it was. */
+export async function writeSnapshot(
+  disk: Disk,
+  dir: string,
+  header: SnapshotHeader,
+  records: Iterable<SnapshotRecord>,
+): Promise<void> {
+  const name = snapshotName(header.position);
+  const temporary = name + TEMPORARY_SUFFIX;
+  const file = await disk.open(join(dir, temporary), 'create');
+  try {
+    try {
+      await writeRecords(file, header, records);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    const check = await checkSnapshot(disk, dir, temporary, header.position);
+    if (!check.good) throw new Error(`${temporary} can't be read back: ${check.reason} at byte ${check.offset}`);
+    await disk.rename(join(dir, temporary), join(dir, name));
+  } catch (error) {
+    await disk.remove(join(dir, temporary)).catch(() => undefined);
+    throw error;
+  }
+  await disk.syncFolder(dir);
+}
+
+async function writeRecords(file: DiskFile, header: SnapshotHeader, records: Iterable<SnapshotRecord>): Promise<void> {
+  await file.write(encodeSnapshotHeader(header), 0);
+  let offset = HEADER_BYTES;
+  let crcOfCrcs = 0;
+  let recordCount = 0;
+  let chunkCount = 0;
+  let values: Uint8Array[] = [];
+  let valuesBytes = 0;
+  const closeChunk = async () => {
+    if (valuesBytes > CHUNK_BYTES_MAX) throw new Error(`a snapshot record of more than ${CHUNK_BYTES_MAX} bytes`);
+    const chunk = Buffer.concat([Buffer.alloc(CHUNK_HEADER_BYTES), ...values]);
+    chunk.writeUInt32LE(valuesBytes, 0);
+    chunk.writeUInt32LE(crc32(chunk.subarray(CHUNK_HEADER_BYTES)), 4);
+    crcOfCrcs = crc32(chunk.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
+    await file.write(chunk, offset);
+    offset += chunk.length;
+    chunkCount += 1;
+    if (chunkCount % SYNC_CHUNKS === 0) await file.sync();
+    values = [];
+    valuesBytes = 0;
+  };
+  for (const record of records) {
+    const value = packValue(record);
+    values.push(value);
+    valuesBytes += value.length;
+    recordCount += 1;
+    if (valuesBytes >= CHUNK_BYTES) await closeChunk();
+  }
+  if (valuesBytes > 0) await closeChunk();
+  const end = Buffer.alloc(END_BYTES);
+  end.writeBigUInt64LE(BigInt(recordCount), 8);
+  end.writeUInt32LE(crc32(end.subarray(8), crcOfCrcs), 4);
+  await file.write(end, offset);
+}
+
+/** Reads all of a snapshot and decodes nothing: whether it is good must be known before any record is restored. */
+export function checkSnapshot(disk: Disk, dir: string, name: string, position: number): Promise<SnapshotCheck> {
+  return readChunks(disk, dir, name, position, () => undefined);
+}
+
+/** Gives the records of a snapshot to `restore`, in their order. */
+export async function readSnapshot(
+  disk: Disk,
+  dir: string,
+  name: string,
+  position: number,
+  restore: (record: SnapshotRecord) => void,
+): Promise<SnapshotCheck> {
+  return readChunks(disk, dir, name, position, (payload) => {
+    for (const record of unpackValues(payload)) restore(record as SnapshotRecord);
+  });
+}
+
+/** Streams: two chunks in memory at most. */
+async function readChunks(
+  disk: Disk,
+  dir: string,
+  name: string,
+  position: number,
+  take: (payload: Buffer) => void,
+): Promise<SnapshotCheck> {
+  const file = await disk.open(join(dir, name), 'read');
+  try {
+    const fileBytes = await file.sizeBytes();
+    const bad = (offset: number, reason: string): SnapshotCheck => ({ good: false, offset, reason });
+    const header = decodeSnapshotHeader(await readExactly(file, 0, Math.min(HEADER_BYTES, fileBytes)), name);
+    if (header?.position !== position) return bad(0, 'the header is damaged');
+    let offset = HEADER_BYTES;
+    let crcOfCrcs = 0;
+    for (;;) {
+      if (offset + END_BYTES > fileBytes) return bad(offset, 'the end is missing');
+      // The end is longer than a chunk's header, and a chunk is followed by it at least.
+      const head = await readExactly(file, offset, END_BYTES);
+      const payloadBytes = head.readUInt32LE(0);
+      const crc = head.readUInt32LE(4);
+      if (payloadBytes === 0) {
+        if (crc32(head.subarray(8), crcOfCrcs) !== crc) return bad(offset, 'the end does not match the chunks');
+        if (offset + END_BYTES !== fileBytes) return bad(offset + END_BYTES, 'something follows the end');
+        return { good: true, header };
+      }
+      const payloadOffset = offset + CHUNK_HEADER_BYTES;
+      if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes)
+        return bad(offset, 'a chunk is cut');
+      const payload = await readExactly(file, payloadOffset, payloadBytes);
+      if (crc32(payload) !== crc) return bad(offset, 'a chunk is damaged');
+      crcOfCrcs = crc32(head.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
+      take(payload);
+      offset = payloadOffset + payloadBytes;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function readExactly(file: DiskFile, offset: number, count: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(count);
+  const taken = await file.read(bytes, offset);
+  return bytes.subarray(0, taken);
+}
