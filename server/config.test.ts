@@ -1,0 +1,287 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CONFIG_LENGTH_MAX, type Config, loadConfig, VERSION, variableOf } from './config.ts';
+import { defaultText, isLoopback, SETTING_NAMES } from './settings.ts';
+
+interface Given {
+  argv?: string[];
+  env?: Record<string, string>;
+  /** Text of `config.json`; given, LEASEHOLD_CONFIG names it. */
+  file?: unknown;
+}
+
+function load({ argv = [], env = {}, file }: Given) {
+  const files = new Map<string, string>();
+  if (file !== undefined) files.set('config.json', typeof file === 'string' ? file : JSON.stringify(file));
+  return loadConfig({
+    argv,
+    env: { PATH: '/bin', ...(file === undefined ? {} : { LEASEHOLD_CONFIG: 'config.json' }), ...env },
+    readFile(path) {
+      const text = files.get(path);
+      if (text === undefined) throw new Error('ENOENT: no such file');
+      return text;
+    },
+  });
+}
+
+function config(given: Given): Config {
+  const loaded = load(given);
+  if (loaded.ok !== true) throw new Error(JSON.stringify(loaded));
+  return loaded.config;
+}
+
+function problems(given: Given): string[] {
+  const loaded = load(given);
+  if (loaded.ok !== false) throw new Error(`taken: ${JSON.stringify(given)}`);
+  return loaded.problems;
+}
+
+function printed(given: Given): string {
+  const loaded = load(given);
+  if (loaded.ok !== 'help') throw new Error('nothing to print');
+  return loaded.text;
+}
+
+describe('where settings come from', () => {
+  it('has a default for all that needs a value', () => {
+    expect(config({})).toEqual({
+      host: '127.0.0.1',
+      port: 7_400,
+      adminHost: '127.0.0.1',
+      adminPort: 7_401,
+      dataDir: 'snapshots',
+      poolReplace: false,
+      transport: 'auto',
+      logLevel: 'info',
+      heartbeatMs: 10_000,
+      helloTimeoutMs: 10_000,
+      resumeWindowMaxMs: 300_000,
+      drainMs: 1_000,
+      sessionsMax: 50_000,
+      outboxBytesMax: 1_048_576,
+      allowedOrigins: [],
+      resourcesMax: 50,
+      segmentBytes: 16_777_216,
+      snapshotBytes: 67_108_864,
+      resourceDefaults: { ttlMinMs: 200, ttlMaxMs: 604_800_000 },
+      resources: new Map(),
+    });
+  });
+
+  it('takes flags before variables, variables before the file', () => {
+    const file = { data_dir: 'by-file', host: '10.0.0.1', port: 1, drain_ms: 1 };
+    const env = { LEASEHOLD_DATA_DIR: 'by-env', LEASEHOLD_HOST: '10.0.0.2', LEASEHOLD_PORT: '2' };
+    const loaded = config({ file, env, argv: ['--data-dir', 'by-flag', '--host=10.0.0.3'] });
+    expect(loaded).toMatchObject({ dataDir: 'by-flag', host: '10.0.0.3', port: 2, drainMs: 1 });
+  });
+
+  it('finds the file by flag, before the one named by the variable', () => {
+    const loaded = load({ argv: ['--config', 'config.json'], env: { LEASEHOLD_CONFIG: 'missing' }, file: { port: 5 } });
+    expect(loaded).toMatchObject({ ok: true, config: { port: 5, config: 'config.json' } });
+  });
+
+  it('takes a variable that is set to nothing as not set', () => {
+    expect(config({ env: { LEASEHOLD_POOL: '', LEASEHOLD_PORT: '' } })).toMatchObject({ port: 7_400 });
+  });
+
+  it('reads every kind of value from flags and variables', () => {
+    const loaded = config({
+      argv: ['--pool-replace', '--port', '0', '--resource-defaults={"ttl_max_ms":60000}'],
+      env: {
+        LEASEHOLD_ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
+        LEASEHOLD_RESOURCES: '{"7": {"max_leases": 1}}',
+      },
+    });
+    expect(loaded.poolReplace).toBe(true);
+    expect(loaded.port).toBe(0);
+    expect(loaded.allowedOrigins).toEqual(['https://a.example', 'http://b.example:8080']);
+    expect(loaded.resourceDefaults).toEqual({ ttlMinMs: 200, ttlMaxMs: 60_000 });
+    expect(loaded.resources).toEqual(new Map([[7, { maxLeases: 1, ttlMinMs: 200, ttlMaxMs: 60_000 }]]));
+  });
+
+  it.each([
+    [['--pool-replace'], true],
+    [['--no-pool-replace'], false],
+    [['--pool-replace=false'], false],
+    [['--pool-replace=1'], true],
+    [['--pool-replace', '--no-pool-replace'], false],
+  ])('reads %j as %s, whatever the variable says', (argv, expected) => {
+    const loaded = config({ argv, env: { LEASEHOLD_POOL_REPLACE: String(!expected) } });
+    expect(loaded.poolReplace).toBe(expected);
+  });
+
+  it('takes the last of a flag given more than once', () => {
+    expect(config({ argv: ['--port', '1', '--port', '2'] }).port).toBe(2);
+  });
+});
+
+describe('problems', () => {
+  it('come all at once, each with its source and setting', () => {
+    const found = problems({
+      argv: ['--port', 'abc', '--transport=tcp', '--data-dir', '--drain-ms', '-1', 'stray'],
+      env: { LEASEHOLD_ADMIN_PORT: '70000', LEASEHOLD_POOL_REPLACE: 'maybe', LEASEHOLD_RESOURCES: '{"7": }' },
+      file: { resources: { 7: { max_leases: 0, cooldown: 1 }, x: {} }, heartbeat_ms: '5', allowed_origins: ['*'] },
+    });
+    expect(new Set(found)).toEqual(
+      new Set([
+        '--data-dir: needs a value',
+        'unexpected argument "stray"',
+        '--port: must be an integer from 0 to 65535, not "abc"',
+        '--transport: must be one of auto, uws, ws, not "tcp"',
+        '--drain-ms: must be an integer from 0 to 600000, not -1',
+        'LEASEHOLD_ADMIN_PORT: must be an integer from 0 to 65535, not 70000',
+        'LEASEHOLD_POOL_REPLACE: must be true or false, not "maybe"',
+        'LEASEHOLD_RESOURCES: line 1, column 7: expected a value',
+        'config.json: heartbeat_ms: must be an integer from 100 to 60000, not "5"',
+        'config.json: allowed_origins.0: must be an origin as browsers send it, like https://app.example.com, not "*"',
+        'config.json: resources.7.max_leases: must be an integer from 1 to 9007199254740991, not 0',
+        'config.json: resources.7.cooldown: is not part of a policy (max_leases, ttl_min_ms, ttl_max_ms)',
+        'config.json: resources.x: must have positive integers as keys, the ids of resources, not "x"',
+      ]),
+    );
+  });
+
+  it('are found in a value that another source overrides, too', () => {
+    expect(problems({ argv: ['--port', '1'], env: { LEASEHOLD_PORT: 'x' } })).toEqual([
+      'LEASEHOLD_PORT: must be an integer from 0 to 65535, not "x"',
+    ]);
+  });
+
+  it('name what an unknown name may have meant', () => {
+    const found = problems({
+      argv: ['--prot', '7400', '--zzz=1'],
+      env: { LEASEHOLD_DATADIR: 'x' },
+      file: { pool_file: 'x', config: 'y' },
+    });
+    expect(found).toEqual([
+      '--prot: unknown flag; did you mean --port?',
+      '--zzz: unknown flag',
+      'LEASEHOLD_DATADIR: unknown variable; did you mean LEASEHOLD_DATA_DIR?',
+      'config.json: pool_file: unknown setting',
+      'config.json: config: unknown setting',
+    ]);
+  });
+
+  it.each([
+    ['[]', 'config.json: must be an object of settings'],
+    ['{"port": 1,}', 'config.json: line 1, column 12: expected a key in double quotes'],
+    [' '.repeat(CONFIG_LENGTH_MAX + 1), `config.json: longer than ${CONFIG_LENGTH_MAX} characters`],
+  ])('name a file that holds no settings', (file, expected) => {
+    expect(problems({ file })).toEqual([expected]);
+  });
+
+  it('name a file that cannot be read by whoever named it', () => {
+    expect(problems({ argv: ['--config', 'none.json'] })).toEqual([
+      "--config: can't read none.json: ENOENT: no such file",
+    ]);
+    expect(problems({ env: { LEASEHOLD_CONFIG: 'none.json' } })[0]).toMatch(/^LEASEHOLD_CONFIG: can't read/);
+  });
+
+  it.each(['a b', '-x', 'x..y', '1.2.3', '256.1.1.1', 'a/b', ''])('refuse the host %j', (host) => {
+    expect(problems({ argv: [`--host=${host}`] })).toEqual([
+      `--host: must be an IP address or a host name, not ${JSON.stringify(host)}`,
+    ]);
+  });
+
+  it('say where two listeners would share a port', () => {
+    expect(problems({ argv: ['--port', '7401'] })).toEqual([
+      '--admin-port: 7401 is the port of the WebSocket listener already',
+    ]);
+    expect(config({ argv: ['--port=0', '--admin-port=0'] })).toMatchObject({ port: 0, adminPort: 0 });
+    expect(config({ argv: ['--port=9', '--admin-port=9', '--host=127.0.0.2'] })).toMatchObject({ port: 9 });
+  });
+
+  it('say where policies cannot be kept together', () => {
+    expect(
+      problems({ file: { resource_defaults: { ttl_max_ms: 1_000 }, resources: { 7: { ttl_min_ms: 5_000 } } } }),
+    ).toEqual(['config.json: resources: 7: ttl_min_ms (5000) is above ttl_max_ms (1000)']);
+    expect(problems({ argv: ['--resources-max=1'], file: { resources: { 7: {}, 8: {} } } })).toEqual([
+      'config.json: resources: names 2 resources, --resources-max allows 1',
+    ]);
+  });
+
+  it('bound the segment to whole sectors', () => {
+    expect(problems({ argv: ['--segment-bytes=5000001'] })).toEqual([
+      '--segment-bytes: must be a multiple of 512, not 5000001',
+    ]);
+  });
+});
+
+describe('the operator key', () => {
+  it('is refused as a flag, and not repeated', () => {
+    for (const argv of [['--admin-key', 'hunter2'], ['--admin-key=hunter2']]) {
+      expect(problems({ argv })).toEqual([
+        '--admin-key: not taken as a flag: a flag shows in the list of processes: ' +
+          'set LEASEHOLD_ADMIN_KEY, or admin_key in the file',
+      ]);
+    }
+  });
+
+  it('is required once others than this machine can reach the API', () => {
+    expect(problems({ argv: ['--admin-host', '0.0.0.0'] })).toEqual([
+      'LEASEHOLD_ADMIN_KEY: must be set where --admin-host is 0.0.0.0, which others can reach',
+    ]);
+    const env = { LEASEHOLD_ADMIN_HOST: '::', LEASEHOLD_ADMIN_KEY: 'hunter2' };
+    expect(config({ env }).adminKey).toBe('hunter2');
+    expect(config({ file: { admin_key: 'hunter2' } }).adminKey).toBe('hunter2');
+  });
+
+  it('is not shown by a problem, which is not reported as a missing key as well', () => {
+    expect(problems({ env: { LEASEHOLD_ADMIN_KEY: 'hunter2 ', LEASEHOLD_ADMIN_HOST: '0.0.0.0' } })).toEqual([
+      'LEASEHOLD_ADMIN_KEY: must be 1 to 256 visible ASCII characters without spaces',
+    ]);
+  });
+
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.1', true],
+    ['localhost', true],
+    ['::1', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['127.example.com', false],
+    ['192.168.0.1', false],
+  ])('knows %s as loopback: %s', (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+});
+
+describe('what is printed', () => {
+  it('lists every setting with its default, within 120 columns', () => {
+    for (const argv of [['--help'], ['-h'], ['--port', 'x', '--help']]) {
+      const lines = printed({ argv }).split('\n');
+      for (const name of SETTING_NAMES) {
+        const flag = `--${name.replaceAll('_', '-')}`;
+        const own = lines.filter((line) => line.includes(flag) || line.includes(flag.replace('--', '--[no-]')));
+        expect(own.length > 0 || lines.some((line) => line.includes(variableOf(name))), name).toBe(true);
+      }
+      expect(lines.filter((line) => line.length > 120)).toEqual([]);
+      expect(lines).toContainEqual(expect.stringMatching(/^ {2}--data-dir TEXT +Folder .* \(snapshots\)$/));
+      expect(lines).toContainEqual(expect.stringMatching(/^ {2}--\[no-\]pool-replace /));
+    }
+  });
+
+  it('says the version of the package', () => {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    expect(VERSION).toBe(version);
+    expect(printed({ argv: ['--version'] })).toBe(`leasehold ${version}\n`);
+  });
+});
+
+describe('.env.example', () => {
+  const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
+  const assignments = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+
+  it('lists every variable with its default and nothing else', () => {
+    expect(assignments).toEqual(SETTING_NAMES.map((name) => `${variableOf(name)}=${defaultText(name)}`));
+  });
+
+  it('changes nothing as it stands', () => {
+    const env = Object.fromEntries(
+      assignments.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
+    expect(config({ env })).toEqual(config({}));
+  });
+});

@@ -1,0 +1,242 @@
+/**
+ * Every setting, once: the table from which flags, variables, the file's keys, `--help`, defaults and the type of the
+ * configuration all come. A setting named `data_dir` is the flag `--data-dir`, the variable `LEASEHOLD_DATA_DIR` and the
+ * file's key `data_dir`; in code it is `config.dataDir`. Relative paths are relative to where the process was started.
+ */
+import { isIP, isIPv4 } from 'node:net';
+import * as v from 'valibot';
+import { TTL_MAX_MS, TTL_MIN_MS } from '../protocol/limits.ts';
+
+/** How the text of a flag or variable becomes the value that the file would hold. */
+export type SettingKind = 'text' | 'integer' | 'boolean' | 'list' | 'json';
+
+export interface Setting<Schema extends v.GenericSchema = v.GenericSchema> {
+  readonly kind: SettingKind;
+  readonly schema: Schema;
+  /** One line for `--help`. */
+  readonly meaning: string;
+  /** Why there is no flag. */
+  readonly noFlag?: string;
+  /** The file can't hold it. */
+  readonly noFile?: true;
+  /** No message shows its value. */
+  readonly secret?: true;
+}
+
+const PATH_LENGTH_MAX = 4_096;
+const KEY_LENGTH_MAX = 256;
+const ORIGINS_MAX = 100;
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+const GIB = 1_024 * MIB;
+
+function integer(least: number, most: number) {
+  const message = `must be an integer from ${least} to ${most}`;
+  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message), v.maxValue(most, message));
+}
+
+function text(lengthMax: number) {
+  const message = `must be a text of 1 to ${lengthMax} characters`;
+  return v.pipe(v.string(message), v.minLength(1, message), v.maxLength(lengthMax, message));
+}
+
+function oneOf<const Words extends readonly string[]>(words: Words) {
+  return v.picklist(words, `must be one of ${words.join(', ')}`);
+}
+
+const HOST_MESSAGE = 'must be an IP address or a host name';
+const host = v.pipe(v.string(HOST_MESSAGE), v.check(isHost, HOST_MESSAGE));
+const port = integer(0, 65_535);
+const flag = v.boolean('must be true or false');
+
+const ORIGIN_MESSAGE = 'must be an origin as browsers send it, like https://app.example.com';
+const origin = v.pipe(v.string(ORIGIN_MESSAGE), v.check(isOrigin, ORIGIN_MESSAGE));
+const ORIGINS_MESSAGE = `must be a list of at most ${ORIGINS_MAX} origins`;
+const origins = v.pipe(v.array(origin, ORIGINS_MESSAGE), v.maxLength(ORIGINS_MAX, ORIGINS_MESSAGE));
+
+const KEY_MESSAGE = `must be 1 to ${KEY_LENGTH_MAX} visible ASCII characters without spaces`;
+const key = v.pipe(
+  v.string(KEY_MESSAGE),
+  v.regex(/^[\x21-\x7e]+$/, KEY_MESSAGE),
+  v.maxLength(KEY_LENGTH_MAX, KEY_MESSAGE),
+);
+
+// ---- policies
+
+const ttl = integer(TTL_MIN_MS, TTL_MAX_MS);
+const maxLeases = v.exactOptional(integer(1, Number.MAX_SAFE_INTEGER));
+const policyMessage = (issue: v.BaseIssue<unknown>) =>
+  issue.expected === 'never' ? 'is not part of a policy (max_leases, ttl_min_ms, ttl_max_ms)' : 'must be an object';
+
+/** What holds for leases of a resource. */
+export interface ResourcePolicy {
+  /** Leases of the resource at one time; absent: no bound but its addresses. */
+  readonly maxLeases?: number;
+  readonly ttlMinMs: number;
+  readonly ttlMaxMs: number;
+}
+
+const resourceDefaults = v.pipe(
+  v.strictObject(
+    { max_leases: maxLeases, ttl_min_ms: v.optional(ttl, TTL_MIN_MS), ttl_max_ms: v.optional(ttl, TTL_MAX_MS) },
+    policyMessage,
+  ),
+  v.transform((policy) => toCamelKeys(policy) satisfies ResourcePolicy),
+);
+
+const ownPolicy = v.pipe(
+  v.strictObject(
+    { max_leases: maxLeases, ttl_min_ms: v.exactOptional(ttl), ttl_max_ms: v.exactOptional(ttl) },
+    policyMessage,
+  ),
+  v.transform((policy) => toCamelKeys(policy) satisfies Partial<ResourcePolicy>),
+);
+
+const ID_MESSAGE = 'must have positive integers as keys, the ids of resources';
+const resourceId = v.pipe(
+  v.string(),
+  v.check((id) => /^[1-9]\d*$/.test(id) && Number.isSafeInteger(Number(id)), ID_MESSAGE),
+);
+const resources = v.pipe(
+  v.record(resourceId, ownPolicy, 'must be an object from resource ids to policies'),
+  v.transform((policies) => new Map(Object.entries(policies).map(([id, policy]) => [Number(id), policy]))),
+);
+
+// ---- the table
+
+function setting<const Schema extends v.GenericSchema>(
+  kind: SettingKind,
+  schema: Schema,
+  meaning: string,
+  rest: Pick<Setting, 'noFlag' | 'noFile' | 'secret'> = {},
+): Setting<Schema> {
+  return { kind, schema, meaning, ...rest };
+}
+
+const path = text(PATH_LENGTH_MAX);
+const TRANSPORTS = ['auto', 'uws', 'ws'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+export const SETTINGS = {
+  config: setting('text', v.exactOptional(path), 'JSON file of settings; flags and variables come before it', {
+    noFile: true,
+  }),
+  host: setting('text', v.optional(host, '127.0.0.1'), 'Where collectors connect'),
+  port: setting('integer', v.optional(port, 7_400), 'Port of the WebSocket listener; 0: any free one'),
+  admin_host: setting(
+    'text',
+    v.optional(host, '127.0.0.1'),
+    'Where the HTTP API listens; not loopback: needs admin_key',
+  ),
+  admin_port: setting('integer', v.optional(port, 7_401), 'Port of the HTTP API; 0: any free one'),
+  admin_key: setting('text', v.exactOptional(key), 'First operator key of the HTTP API', {
+    noFlag: 'a flag shows in the list of processes: set LEASEHOLD_ADMIN_KEY, or admin_key in the file',
+    secret: true,
+  }),
+  data_dir: setting('text', v.optional(path, 'snapshots'), 'Folder of snapshots and deltas'),
+  pool: setting('text', v.exactOptional(path), 'JSON file of address records, taken in at start'),
+  pool_replace: setting('boolean', v.optional(flag, false), 'Remove the addresses that the pool file no longer has'),
+  transport: setting('text', v.optional(oneOf(TRANSPORTS), 'auto'), 'auto (uws where it loads, or else ws), uws or ws'),
+  log_level: setting('text', v.optional(oneOf(LOG_LEVELS), 'info'), LOG_LEVELS.join(', ')),
+  heartbeat_ms: setting('integer', v.optional(integer(100, MINUTE_MS), 10_000), 'Time between pings; two missed: gone'),
+  hello_timeout_ms: setting(
+    'integer',
+    v.optional(integer(100, MINUTE_MS), 10_000),
+    'Time in which a socket says hello',
+  ),
+  resume_window_max_ms: setting('integer', v.optional(integer(0, DAY_MS), 300_000), 'Longest resume window granted'),
+  notice_ms: setting(
+    'integer',
+    v.exactOptional(integer(0, TTL_MAX_MS)),
+    'Lead of `expiring` before expiry; unset: a third of the TTL, at most 5 s',
+  ),
+  drain_ms: setting('integer', v.optional(integer(0, 10 * MINUTE_MS), 1_000), 'Time for sessions to leave at shutdown'),
+  sessions_max: setting('integer', v.optional(integer(1, 1_000_000), 50_000), 'Sessions at one time'),
+  outbox_bytes_max: setting(
+    'integer',
+    v.optional(integer(64 * KIB, GIB), MIB),
+    'Bytes waiting for a slow collector before its socket is closed',
+  ),
+  allowed_origins: setting('list', v.optional(origins, []), 'Origins of web pages that may connect'),
+  resources_max: setting('integer', v.optional(integer(1, 10_000), 50), 'Distinct resources'),
+  segment_bytes: setting(
+    'integer',
+    v.optional(v.pipe(integer(4 * MIB, 256 * MIB), v.multipleOf(512, 'must be a multiple of 512')), 16 * MIB),
+    'Bytes of one delta file',
+  ),
+  snapshot_bytes: setting('integer', v.optional(integer(MIB, 64 * GIB), 64 * MIB), 'Bytes of deltas between snapshots'),
+  resource_defaults: setting(
+    'json',
+    v.optional(resourceDefaults, {}),
+    'Policy of every resource: {"max_leases", "ttl_min_ms", "ttl_max_ms"}',
+  ),
+  resources: setting('json', v.optional(resources, {}), 'Policies by resource id: {"7": {"max_leases": 1}}'),
+};
+
+export type SettingName = keyof typeof SETTINGS;
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** The one schema of the whole configuration, as the file holds it. */
+export const settingsSchema = v.object(
+  Object.fromEntries(Object.entries(SETTINGS).map(([name, { schema }]) => [name, schema])) as {
+    [Name in SettingName]: (typeof SETTINGS)[Name]['schema'];
+  },
+);
+
+type OwnConfig = CamelKeys<v.InferOutput<typeof settingsSchema>>;
+
+export interface Config extends Omit<OwnConfig, 'resources'> {
+  /** Whole policies: what a resource doesn't say of itself is as in `resourceDefaults`. */
+  readonly resources: ReadonlyMap<number, ResourcePolicy>;
+}
+
+export function withWholePolicies(config: OwnConfig): Config {
+  const whole = Array.from(config.resources, ([id, own]) => [id, { ...config.resourceDefaults, ...own }] as const);
+  return { ...config, resources: new Map(whole) };
+}
+
+/** The table's row by name, with the types of the rows forgotten. */
+export function settingOf(name: SettingName): Setting {
+  return SETTINGS[name];
+}
+
+/** The default as a variable would spell it; empty where there is none. */
+export function defaultText(name: SettingName): string {
+  const value: unknown = v.getDefault(settingOf(name).schema);
+  if (value === undefined) return '';
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) ? value.join(',') : JSON.stringify(value);
+}
+
+/** Whether only this machine can reach a listener on `listenHost`. What it doesn't know counts as reachable. */
+export function isLoopback(listenHost: string): boolean {
+  const lower = listenHost.toLowerCase();
+  return lower === 'localhost' || lower === '::1' || (isIPv4(lower) && lower.startsWith('127.'));
+}
+
+function isHost(value: string): boolean {
+  if (isIP(value) !== 0) return true;
+  const isName = /^(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*$/i.test(value) && value.length <= 253;
+  return isName && !/^[\d.]+$/.test(value);
+}
+
+function isOrigin(value: string): boolean {
+  return /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value;
+}
+
+// ---- names
+
+type Camel<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Name;
+type CamelKeys<Fields> = { readonly [Name in keyof Fields as Camel<Name & string>]: Fields[Name] };
+
+export function toCamelKeys<Fields extends object>(fields: Fields): CamelKeys<Fields> {
+  const entries = Object.entries(fields).map(([name, value]) => [
+    name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    value,
+  ]);
+  return Object.fromEntries(entries) as CamelKeys<Fields>;
+}
