@@ -1,6 +1,6 @@
 import { BatchBuilder } from './batch-builder.ts';
 import type { AnswersTo, AnyDomain, Domain } from './domain.ts';
-import type { EventLog } from './event-log.ts';
+import { COORDINATOR_DOMAIN, type EventLog } from './event-log.ts';
 import { OutputGate } from './output-gate.ts';
 import type { Replica } from './replica.ts';
 import type { Clock, Scheduler } from './scheduler.ts';
@@ -162,7 +162,10 @@ export class Coordinator {
     this.#afterRelease.push(listener);
   }
 
-  /** Everything decided is durable and has left when this resolves. Commands given afterwards are passed over. */
+  /**
+   * Everything decided is durable and has left when this resolves, unless the coordinator failed on its own meanwhile.
+   * Commands given afterwards are passed over.
+   */
   async stop(): Promise<void> {
     if (!this.#isIdle && !this.#stopped) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#halt();
@@ -184,16 +187,15 @@ export class Coordinator {
     }
     this.#builder.add(records);
     this.#position += records.length;
-    if (decision.answer !== undefined) {
-      decided?.(decision.answer);
-      this.#gate.hold(this.#position, released, decision.answer);
-    }
+    if (decision.answer !== undefined) this.#gate.hold(this.#position, released, decision.answer);
     for (const notice of decision.notices ?? []) this.#gate.hold(this.#position, part.notify, notice);
     if (decision.next !== undefined) {
       this.#continuations.push(
         decision.answer === undefined ? { ...given, command: decision.next } : silent(part, decision.next),
       );
     }
+    // Last, since it may give the next command.
+    if (decision.answer !== undefined) decided?.(decision.answer);
   }
 
   /** One slice of what is due in each domain: its events come before any decision that could see it undone. */
@@ -291,7 +293,7 @@ export class Coordinator {
     const cancel = this.#options.scheduler.setTimer(delayMs, () => {
       this.#timer = undefined;
       if (this.#builder.isEmpty && !this.#isAppending && this.#clockMarkDueMs() <= this.#options.clock.nowMs()) {
-        this.#builder.add([['coordinator', 'ClockMarked', 1]]);
+        this.#builder.add([[COORDINATOR_DOMAIN, 'ClockMarked', 1]]);
         this.#position += 1;
       }
       this.#turn();
@@ -317,6 +319,7 @@ export class Coordinator {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#cancelWatch?.();
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
 

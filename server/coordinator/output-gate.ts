@@ -1,3 +1,6 @@
+/** Places of outputs that have left are given back when there are so many, and more than half of all. */
+const LEFT_MAX = 1_024;
+
 interface Output {
   readonly position: number;
   readonly receiver: (value: never) => void;
@@ -40,8 +43,9 @@ export class OutputGate {
       this.#head += 1;
       output.receiver(output.value as never);
     }
-    if (this.#head === this.#queue.length) {
-      this.#queue = [];
+    // Under load the queue is never empty: what has left must not wait for that.
+    if (this.#head === this.#queue.length || (this.#head > LEFT_MAX && this.#head * 2 > this.#queue.length)) {
+      this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
   }

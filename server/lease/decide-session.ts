@@ -1,0 +1,115 @@
+import type { Held } from '../../protocol/frames.ts';
+import { type Decision, type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
+import type { DropSession, EndSession, LeaseAnswer, LeaseCommand, LeaseNotice, OpenSession } from './commands.ts';
+import type { LeaseEvent } from './events.ts';
+import { LeaseEnds } from './lease-ends.ts';
+import { addressRecord, type Lease, type LeaseState, type Session } from './state.ts';
+
+type SessionDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
+
+/** Resumes the session that is named with its secret, or opens the new one that the command brings. */
+export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: DecisionContext): SessionDecision {
+  const { resumeWindowMs, noticeMs } = command;
+  const resumable = command.resume && resumableSession(state, command.resume, nowMs);
+  if (resumable) {
+    const overdue = [...resumable.leases].filter((lease) => lease.deadlineMs <= nowMs);
+    if (overdue.length > 0) {
+      const ends = new LeaseEnds(nowMs);
+      for (const lease of overdue.slice(0, EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
+      return { events: ends.events, notices: ends.notices, next: command };
+    }
+    return {
+      events: [{ type: 'SessionResumed', session: resumable.id, resumeWindowMs, noticeMs }],
+      answer: {
+        type: 'opened',
+        session: resumable.id,
+        resumed: true,
+        leases: Array.from(resumable.leases, (lease) => held(state, lease, nowMs)),
+        ended: [...resumable.unaskedEnds],
+      },
+    };
+  }
+  if (state.sessions.size >= command.sessionsMax) {
+    const message = `no more than ${command.sessionsMax} sessions`;
+    return { events: [], answer: { type: 'rejected', code: 'overloaded', message } };
+  }
+  const { session, secretHash, client } = command;
+  return {
+    events: [{ type: 'SessionOpened', session, secretHash, client, resumeWindowMs, noticeMs }],
+    answer: { type: 'opened', session, resumed: false, leases: [], ended: [] },
+  };
+}
+
+/** The socket is gone: the session waits for its holder where it may, and ends where it may not. */
+export function decideDrop(state: LeaseState, command: DropSession, { nowMs }: DecisionContext): SessionDecision {
+  const session = state.sessions.get(command.session);
+  if (!session) return { events: [], answer: { type: 'done' } };
+  const keepMs = Math.max(session.resumeWindowMs, command.suspendMs);
+  if (keepMs > 0) {
+    const untilMs = Math.ceil(nowMs) + keepMs;
+    return { events: [{ type: 'SessionSuspended', session: session.id, untilMs }], answer: { type: 'done' } };
+  }
+  return endSession(session, 'session_lost', nowMs);
+}
+
+/** A goodbye hands everything back. */
+export function decideEndSession(state: LeaseState, command: EndSession, { nowMs }: DecisionContext): SessionDecision {
+  const session = state.sessions.get(command.session);
+  return session ? endSession(session, 'released', nowMs) : { events: [], answer: { type: 'done' } };
+}
+
+/** One slice of the ends of sessions that nobody resumed in time; undefined where there are none. */
+export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext): SessionDecision | undefined {
+  if ((state.suspended.peekKey() ?? Infinity) > nowMs) return undefined;
+  const ends = new LeaseEnds(nowMs);
+  const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
+  for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
+    for (const lease of take(session.leases, room())) ends.add(lease, { end: 'session_lost' });
+    const endedCount = ends.events.length;
+    if (room() === 0) break;
+    ends.events.push({ type: 'SessionEnded', session: session.id });
+    if (endedCount + 1 === EVENTS_PER_DECISION_MAX) break;
+  }
+  return { events: ends.events, notices: ends.notices };
+}
+
+function endSession(session: Session, end: 'released' | 'session_lost', nowMs: number): SessionDecision {
+  if (session.leases.size >= EVENTS_PER_DECISION_MAX) {
+    // Too many ends for one decision: from now on nobody can resume it, and `Due` ends it slice by slice.
+    return { events: [{ type: 'SessionSuspended', session: session.id, untilMs: nowMs }], answer: { type: 'done' } };
+  }
+  const ends = new LeaseEnds(nowMs);
+  for (const lease of session.leases) ends.add(lease, { end });
+  ends.events.push({ type: 'SessionEnded', session: session.id });
+  return { events: ends.events, notices: ends.notices, answer: { type: 'done' } };
+}
+
+function resumableSession(
+  state: LeaseState,
+  { session: id, secretHash }: { readonly session: string; readonly secretHash: string },
+  nowMs: number,
+): Session | undefined {
+  const session = state.sessions.get(id);
+  if (!session || session.secretHash !== secretHash) return undefined;
+  return session.suspendedUntilMs !== undefined && session.suspendedUntilMs <= nowMs ? undefined : session;
+}
+
+function held(state: LeaseState, lease: Lease, nowMs: number): Held {
+  return {
+    lease: lease.token,
+    resource: lease.resource,
+    address: addressRecord(state.addresses.get(lease.addressId)!),
+    ttl_ms: Math.floor(lease.deadlineMs - nowMs),
+    ...(lease.clamped ? { clamped: true } : {}),
+    request: lease.request,
+  };
+}
+
+function* take<Item>(items: Iterable<Item>, limit: number): Generator<Item> {
+  let taken = 0;
+  for (const item of items) {
+    if (taken === limit) return;
+    taken += 1;
+    yield item;
+  }
+}

@@ -1,0 +1,30 @@
+import type { Domain } from '../coordinator/domain.ts';
+import { applyEvent } from './apply.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
+import { decide, dueMs } from './decide.ts';
+import { decodeEvent, encodeEvent, LEASE_DOMAIN, type LeaseEvent } from './events.ts';
+import { encodeState, restoreState } from './snapshot.ts';
+import { createLeaseState, type LeaseState } from './state.ts';
+
+/** The clock is on disk at least so often while anything could be prolonged by a restart. */
+const CLOCK_MARK_MAX_MS = 1_000;
+
+/** Who may use which address for which resource, and until when. */
+export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnswers, LeaseNotice> = {
+  name: LEASE_DOMAIN,
+  create: createLeaseState,
+  decide,
+  apply: applyEvent,
+  isDurable: (event) => event.type !== 'ExpiryNoticed',
+  dueMs,
+  dueCommand: { type: 'Due' },
+  clockMarkMs(state) {
+    const shortest = state.ttlClasses.findIndex((leases) => leases > 0);
+    if (shortest >= 0) return Math.min(CLOCK_MARK_MAX_MS, 2 ** shortest / 4);
+    return state.suspended.size > 0 ? CLOCK_MARK_MAX_MS : undefined;
+  },
+  encodeEvent,
+  decodeEvent,
+  encode: encodeState,
+  restore: restoreState,
+};

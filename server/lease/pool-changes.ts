@@ -1,0 +1,64 @@
+import type { AddressRecord } from '../../protocol/frames.ts';
+import { RollingRequests } from './rolling-requests.ts';
+import { Address, ensureResource, type LeaseState, type PoolChange } from './state.ts';
+
+/** A committed import: all of it becomes visible at once. */
+export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange[]): void {
+  for (const change of changes) {
+    switch (change[0]) {
+      case 'add': {
+        const [, id, record] = change;
+        // Two imports may have staged the same new address: the later one finds it there.
+        const knownId = state.addressIds.get(record.address);
+        if (knownId === undefined) addAddress(state, new Address(id, record, state.today));
+        else updateAddress(state, knownId, record, true);
+        break;
+      }
+      case 'update':
+        updateAddress(state, change[1], change[2], change[3]);
+        break;
+      case 'remove': {
+        const address = state.addresses.get(change[1]);
+        if (!address) break;
+        address.removed = true;
+        reindexAddress(state, address, address.record.resource_ids);
+        if (address.leases.length > 0) break;
+        state.addresses.delete(address.id);
+        state.addressIds.delete(address.address);
+      }
+    }
+  }
+}
+
+function updateAddress(state: LeaseState, id: number, record: AddressRecord, takesRpw: boolean): void {
+  const address = state.addresses.get(id);
+  if (!address) return;
+  if (takesRpw) address.requests = RollingRequests.starting(state.today.day, record.rpw);
+  const servedBefore = address.record.resource_ids;
+  address.record = record;
+  address.removed = false;
+  reindexAddress(state, address, servedBefore);
+}
+
+export function addAddress(state: LeaseState, address: Address): void {
+  if (state.addressIds.has(address.address)) throw new Error(`address ${address.id} is in the pool already`);
+  state.addresses.set(address.id, address);
+  state.addressIds.set(address.address, address.id);
+  reindexAddress(state, address, []);
+}
+
+/** Brings the resources' indexes, and the leases to be revoked, to what the address says of itself now. */
+function reindexAddress(state: LeaseState, address: Address, servedBefore: readonly number[]): void {
+  for (const id of servedBefore) {
+    if (!address.serves(id)) state.resources.get(id)?.pool.delete(address);
+  }
+  if (!address.removed) {
+    for (const id of address.record.resource_ids) {
+      ensureResource(state, id).pool.set(address, address.leaseFor(id) === undefined);
+    }
+  }
+  for (const lease of address.leases) {
+    if (address.serves(lease.resource)) state.withdrawn.delete(lease);
+    else state.withdrawn.set(lease, address.removed ? 'address_removed' : 'resource_withdrawn');
+  }
+}
