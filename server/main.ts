@@ -1,0 +1,285 @@
+/**
+ * Composition root of the coordinator: reads clock, randomness and environment, builds each part, and says in which
+ * order things start and stop.
+ *
+ * Start: configuration → folder locked → state recovered → pool file read → journal opened → the run's first commands
+ * durable → HTTP → WebSocket. Nothing is written before everything that can be refused has been looked at.
+ * Stop: goaway and drain → WebSocket → HTTP → loop → journal with the mark of a clean stop → lock.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Hono } from 'hono';
+import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
+import { type AdminServer, openAdmin } from './admin/admin-server.ts';
+import { type Config, loadConfig } from './config.ts';
+import { Coordinator, type DomainPort, type Failure } from './coordinator/coordinator.ts';
+import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { makeDataFolder, nodeDisk } from './journal/disk.ts';
+import { CorruptJournalError } from './journal/errors.ts';
+import { lockFolder } from './journal/folder-lock.ts';
+import { openJournal } from './journal/journal.ts';
+import type { ImportCounts, LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { leaseDomain } from './lease/lease-domain.ts';
+import { type PoolRecord, parsePool } from './lease/pool-file.ts';
+import { leaseRoutes } from './lease/routes.ts';
+import type { LeaseState } from './lease/state.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { recoverFolder, snapshotInWorker } from './replay.ts';
+import { SessionHub } from './sessions/session-hub.ts';
+import { decideUpgrade } from './sessions/upgrade.ts';
+import { openTransport } from './transports/open.ts';
+import type { Transport } from './transports/transport.ts';
+
+/** Exit codes, after sysexits.h. */
+const EXIT = { clean: 0, usage: 64, data: 65, internal: 70, storage: 74, held: 75 } as const;
+
+/** A closing handshake that takes longer is cut off. */
+const CLOSE_TIMEOUT_MS = 1_000;
+/** Tokens of a run begin above seconds since 2025 × 2²⁰: above those of every earlier run, lost and restored ones too. */
+const TOKEN_EPOCH_MS = Date.UTC(2025, 0, 1);
+const TOKENS_PER_SECOND = 2 ** 20;
+
+type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+
+/** A start that was refused, with what the operator should read and the code to exit with. */
+class Refusal extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+const scheduler: Scheduler = {
+  setTimer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+  defer: (callback) => void setImmediate(callback),
+};
+
+/** Goes on from the last reading on disk: the time in between isn't counted. */
+function clockFrom(recoveredMs: number): Clock {
+  const startMs = performance.now();
+  return { nowMs: () => recoveredMs + (performance.now() - startMs), utcMs: () => Date.now() };
+}
+
+async function start(config: Config, log: Logger): Promise<void> {
+  const dir = config.dataDir;
+  await makeDataFolder(nodeDisk, dir);
+  const lock = lockFolder(dir);
+  if (lock === 'held') throw new Refusal(EXIT.held, `${dir} is in use by another coordinator`);
+
+  const { replica, recovered } = await recoverFolder(dir);
+  for (const note of recovered.notes) log.warn({ dir }, note);
+  const state = replica.state(leaseDomain.name) as LeaseState;
+  const pool = config.pool === undefined ? undefined : await readPool(config.pool, config, state);
+
+  const clock = clockFrom(recovered.clockMs);
+  const epoch = recovered.epoch + 1;
+  const journal = await openJournal({
+    disk: nodeDisk,
+    dir,
+    recovered,
+    epoch,
+    randomBytes,
+    clock,
+    log,
+    segmentBytes: config.segmentBytes,
+    snapshotBytes: config.snapshotBytes,
+    takeSnapshot: ({ upToPosition, signal }) => snapshotInWorker(dir, upToPosition, signal),
+  });
+  const coordinator = new Coordinator({
+    replica,
+    log: journal,
+    position: recovered.position,
+    epoch,
+    clock,
+    scheduler,
+    random: Math.random,
+    onFailure: (failure) => exitOnFailure(failure, log),
+  });
+  const leases: Leases = coordinator.mount(leaseDomain);
+  const hub = new SessionHub({
+    coordinator,
+    leases,
+    scheduler,
+    random: Math.random,
+    randomBytes,
+    limits: {
+      heartbeatMs: config.heartbeatMs,
+      helloTimeoutMs: config.helloTimeoutMs,
+      closeTimeoutMs: CLOSE_TIMEOUT_MS,
+      resumeWindowMaxMs: config.resumeWindowMaxMs,
+      noticeMs: config.noticeMs,
+      sessionsMax: config.sessionsMax,
+      outboxBytesMax: config.outboxBytesMax,
+      ttlMinMs: config.resourceDefaults.ttlMinMs,
+      ttlMaxMs: config.resourceDefaults.ttlMaxMs,
+    },
+  });
+  const counts = await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs, pool });
+  if (counts)
+    log.info({ pool: config.pool, inFile: pool!.length, inState: state.addresses.size, ...counts }, 'pool imported');
+
+  const routes = [leaseRoutes({ leases, isOverloaded: () => coordinator.isOverloaded, randomBytes })];
+  const admin = await listenAdmin(config, routes, hub, coordinator, clock, log);
+  const transport = await listenWebSocket(config, hub, log);
+  stopOnSignal(async () => {
+    await hub.drain(config.drainMs);
+    await transport.close();
+    await admin.close();
+    await coordinator.stop();
+    await journal.close();
+    lock.release();
+  }, log);
+  log.info(
+    {
+      epoch,
+      position: recovered.position,
+      leases: state.leases.size,
+      addresses: state.addresses.size,
+      transport: transport.name,
+      host: config.host,
+      port: transport.port,
+      adminHost: config.adminHost,
+      adminPort: admin.port,
+      dir,
+    },
+    'ready',
+  );
+}
+
+/** Reads and checks the pool file before anything is written: a faulty one starts nothing. */
+async function readPool(file: string, config: Config, state: LeaseState): Promise<readonly PoolRecord[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new Refusal(EXIT.usage, `pool file: ${(error as Error).message}`);
+  }
+  const knownResources = new Set([...state.resources.keys(), ...config.resources.keys()]);
+  const parsed = parsePool(text, { resourcesMax: config.resourcesMax, knownResources });
+  if (!parsed.ok) throw new Refusal(EXIT.usage, [`pool file ${file}:`, ...parsed.problems].join('\n  '));
+  return parsed.records;
+}
+
+/** Everything that a run begins with, each durable before the next; nobody is served before. */
+async function firstCommands(
+  leases: Leases,
+  config: Config,
+  run: { epoch: number; suspendMs: number; pool: readonly PoolRecord[] | undefined },
+): Promise<ImportCounts | undefined> {
+  const tokenFloor = Math.max(0, Math.floor((Date.now() - TOKEN_EPOCH_MS) / 1_000)) * TOKENS_PER_SECOND;
+  await new Promise((resolve) => {
+    leases.execute({ type: 'StartEpoch', epoch: run.epoch, tokenFloor, suspendMs: run.suspendMs }, resolve);
+  });
+  const { resourceDefaults: defaultPolicy, resources: policies } = config;
+  await new Promise((resolve) => leases.execute({ type: 'Configure', defaultPolicy, policies }, resolve));
+  const { pool } = run;
+  if (!pool) return undefined;
+  const imported = await new Promise<LeaseAnswers['ImportPool']>((resolve) => {
+    leases.execute({ type: 'ImportPool', records: pool, replace: config.poolReplace }, resolve);
+  });
+  return imported.counts;
+}
+
+function listenAdmin(
+  config: Config,
+  routes: readonly Hono[],
+  hub: SessionHub,
+  coordinator: Coordinator,
+  clock: Clock,
+  log: Logger,
+): Promise<AdminServer> {
+  return openAdmin({
+    host: config.adminHost,
+    port: config.adminPort,
+    adminKey: config.adminKey,
+    routes,
+    health: () => ({ epoch: coordinator.epoch, position: coordinator.durablePosition, draining: hub.isDraining }),
+    clock,
+    log,
+  });
+}
+
+function listenWebSocket(config: Config, hub: SessionHub, log: Logger): Promise<Transport> {
+  return openTransport(
+    config.transport,
+    {
+      host: config.host,
+      port: config.port,
+      messageBytesMax: MESSAGE_BYTES_MAX,
+      handshakeTimeoutMs: config.helloTimeoutMs,
+      closeTimeoutMs: CLOSE_TIMEOUT_MS,
+      setTimer: scheduler.setTimer,
+      decideUpgrade: (request) => decideUpgrade(request, config.allowedOrigins),
+      accept: (socket) => hub.accept(socket),
+    },
+    log,
+  );
+}
+
+/** SIGTERM and SIGINT stop in order; a second one stops at once, as a crash would. */
+function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isStopping) {
+      log.warn({ signal }, 'stopping at once');
+      process.exit(EXIT.internal);
+    }
+    isStopping = true;
+    log.info({ signal }, 'stopping');
+    stop().then(
+      () => {
+        log.info('stopped');
+        process.exit(EXIT.clean);
+      },
+      (error: unknown) => {
+        log.fatal({ err: error }, 'stopping failed');
+        process.exit(EXIT.storage);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+function exitOnFailure({ kind, message }: Failure, log: Logger): never {
+  log.fatal({ kind }, message);
+  process.exit(kind === 'deposed' ? EXIT.held : EXIT.storage);
+}
+
+async function main(): Promise<void> {
+  const loaded = loadConfig({
+    argv: process.argv.slice(2),
+    env: process.env,
+    readFile: (path) => readFileSync(path, 'utf8'),
+  });
+  if (loaded.ok === 'help') {
+    process.stdout.write(loaded.text);
+    return;
+  }
+  if (!loaded.ok) {
+    process.stderr.write(`${loaded.problems.join('\n')}\n`);
+    process.exit(EXIT.usage);
+  }
+  const { config } = loaded;
+  const log = createLogger({ level: config.logLevel });
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'a bug: stopping at once, nothing more is acknowledged');
+    process.exit(EXIT.internal);
+  });
+  try {
+    await start(config, log);
+  } catch (error) {
+    const exitCode =
+      error instanceof Refusal ? error.exitCode : error instanceof CorruptJournalError ? EXIT.data : EXIT.internal;
+    log.fatal(exitCode === EXIT.internal ? { err: error } : {}, (error as Error).message);
+    process.exit(exitCode);
+  }
+}
+
+await main();

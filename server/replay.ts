@@ -1,0 +1,49 @@
+/**
+ * Second composition root: rebuilds state from a data folder without serving it. The coordinator starts with it; as a
+ * worker thread it makes snapshots beside a running coordinator; the offline tools and standbys will begin here.
+ */
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import type { AnyDomain } from './coordinator/domain.ts';
+import { Replica } from './coordinator/replica.ts';
+import { buildSnapshot } from './journal/build-snapshot.ts';
+import { nodeDisk } from './journal/disk.ts';
+import { type Recovered, recover } from './journal/recover.ts';
+import { leaseDomain } from './lease/lease-domain.ts';
+
+/** Every domain there is, in the order in which snapshots hold them. */
+export const DOMAINS: readonly AnyDomain[] = [leaseDomain];
+
+/** Rebuilds the state of a folder that is locked by us, putting right what a crash left. */
+export async function recoverFolder(dir: string): Promise<{ replica: Replica; recovered: Recovered }> {
+  const replica = new Replica(DOMAINS);
+  return { replica, recovered: await recover(nodeDisk, dir, replica) };
+}
+
+interface SnapshotTask {
+  readonly task: 'snapshot';
+  readonly dir: string;
+  readonly upToPosition: number;
+}
+
+/** Makes a snapshot in a worker thread; resolves when it is durable under its name. */
+export function snapshotInWorker(dir: string, upToPosition: number, signal: AbortSignal): Promise<void> {
+  const task: SnapshotTask = { task: 'snapshot', dir, upToPosition };
+  const worker = new Worker(new URL(import.meta.url), { workerData: task });
+  const stop = () => void worker.terminate();
+  signal.addEventListener('abort', stop, { once: true });
+  return new Promise<void>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the snapshot worker ended with ${code}`)));
+  }).finally(() => signal.removeEventListener('abort', stop));
+}
+
+if (!isMainThread && isSnapshotTask(workerData)) {
+  const { dir, upToPosition } = workerData;
+  await buildSnapshot(nodeDisk, dir, new Replica(DOMAINS), upToPosition);
+  parentPort?.postMessage('done');
+}
+
+function isSnapshotTask(data: unknown): data is SnapshotTask {
+  return typeof data === 'object' && data !== null && (data as Partial<SnapshotTask>).task === 'snapshot';
+}

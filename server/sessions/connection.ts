@@ -1,0 +1,240 @@
+import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts';
+import { CLOSE, type ErrorCode } from '../../protocol/codes.ts';
+import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
+import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import { FrameHandler } from './frame-handler.ts';
+import type { SessionHub } from './session-hub.ts';
+import type { Socket, SocketHandlers } from './socket.ts';
+
+/** Faulty frames in a row until the socket is closed. */
+const FAULTS_MAX = 64;
+/** Messages that may come between `hello` and the decision on it. */
+const EARLY_MESSAGES_MAX = 64;
+/** Pings without any sign of life until the socket is dropped. */
+const MISSED_PONGS_MAX = 2;
+
+/**
+ * One socket from its opening to its end: what is said before there is a session, and to which session it belongs.
+ *
+ *   silent → greeting (decided) → open (welcome has left) → ended
+ */
+export class Connection implements SocketHandlers {
+  readonly #hub: SessionHub;
+  readonly #socket: Socket;
+  readonly #codec: Codec;
+  #phase: 'silent' | 'greeting' | 'open' | 'leaving' | 'ended' = 'silent';
+  /** Set with the decision on `hello`; from then on frames are taken. */
+  #handler: FrameHandler | undefined;
+  #early: (Uint8Array | string)[] = [];
+  #isBatch = false;
+  /** Frames of a `batch` session that leave with the group of outputs under way. */
+  #group: CoordinatorFrame[] = [];
+  #faults = 0;
+  #missedPongs = 0;
+  #cancelHelloTimer: () => void;
+
+  constructor(hub: SessionHub, socket: Socket) {
+    this.#hub = hub;
+    this.#socket = socket;
+    this.#codec = codecFor(socket.subprotocol);
+    this.#cancelHelloTimer = hub.scheduler.setTimer(hub.limits.helloTimeoutMs, () => {
+      if (this.#phase === 'silent') this.end(CLOSE.helloTimeout, 'no hello in time');
+    });
+  }
+
+  get session(): string | undefined {
+    return this.#handler?.session;
+  }
+
+  get isEnded(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  // ---- the socket's side
+
+  message(message: Uint8Array | string): void {
+    if (this.#phase === 'ended' || this.#phase === 'leaving') return;
+    this.#missedPongs = 0;
+    if (this.#phase === 'greeting' && !this.#handler) {
+      this.#early.push(message);
+      if (this.#early.length > EARLY_MESSAGES_MAX) this.end(CLOSE.overloaded, 'too much before welcome');
+      return;
+    }
+    const decoded = this.#codec.decode(message);
+    if (!decoded.ok) return this.#refuseBytes(decoded.message);
+    if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value);
+    if (exceedsFrameBytes(message)) {
+      const text = `a frame of ${message.length} bytes, ${FRAME_BYTES_MAX} at most`;
+      return this.#fault({ code: 'bad_frame', message: text, ...idOf(decoded.value) });
+    }
+    this.#take(decoded.value);
+  }
+
+  pong(): void {
+    this.#missedPongs = 0;
+  }
+
+  drain(): void {}
+
+  close(code: number): void {
+    if (this.#phase !== 'ended') this.#finish(code === CLOSE.normal ? 'bye' : 'dropped');
+    this.#hub.forget(this);
+  }
+
+  // ---- the hub's side
+
+  /** Pings, or drops a peer that has shown no sign of life for two pings. */
+  heartbeat(): void {
+    if (this.#phase === 'ended') return;
+    if (this.#missedPongs >= MISSED_PONGS_MAX) {
+      this.#finish('dropped');
+      this.#socket.terminate();
+      return;
+    }
+    this.#missedPongs += 1;
+    this.#socket.ping();
+  }
+
+  /** Frames on the session, which begin with `welcome`: before it nothing leaves but errors. */
+  push(frame: CoordinatorFrame): void {
+    if (this.#phase === 'open') this.send(frame);
+  }
+
+  send(frame: CoordinatorFrame): void {
+    if (this.#phase === 'ended') return;
+    if (frame.type === 'welcome') this.#phase = 'open';
+    else if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
+      if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
+      return;
+    }
+    this.#write(frame);
+  }
+
+  /** Sends the group of frames that left the coordinator together, as one message or a few. */
+  flush(): void {
+    const group = this.#group;
+    this.#group = [];
+    for (let index = 0; index < group.length; index += BATCH_FRAMES_MAX) {
+      this.#write(group.slice(index, index + BATCH_FRAMES_MAX));
+    }
+  }
+
+  /** The coordinator closes: with a code up to 4499 the session is kept for its holder to come back. */
+  end(code: number, reason: string): void {
+    if (this.#phase === 'ended') return;
+    this.flush();
+    this.#finish(code === CLOSE.normal ? 'bye' : code < 4500 ? 'suspended' : 'dropped');
+    this.#socket.close(code, reason);
+  }
+
+  /** The collector hands everything back and goes: closed once that is durable, behind all its answers. */
+  bye(): void {
+    this.#phase = 'leaving';
+    if (this.#handler) this.#hub.sayBye(this.#handler.session, () => this.end(CLOSE.normal, 'bye'));
+  }
+
+  /** A newer socket carries the session: nothing of this one is taken any more, and the session goes on. */
+  supersede(): void {
+    this.#handler = undefined;
+    this.end(CLOSE.superseded, 'the session was resumed on a newer socket');
+  }
+
+  // ---- inside
+
+  #take(value: unknown): void {
+    const parsed = parseCollectorFrame(value);
+    if (!parsed.ok) {
+      const { fault } = parsed;
+      return fault.code === 'bad_frame' ? this.#refuseBytes(fault.message) : this.#fault(fault);
+    }
+    this.#faults = 0;
+    const { frame } = parsed;
+    if (this.#handler) {
+      if (frame.type === 'hello') {
+        return this.#fault({ code: 'bad_frame', message: 'hello: the session is open', id: frame.id });
+      }
+      return this.#handler.handle(frame);
+    }
+    if (frame.type === 'hello') return this.#greet(frame);
+    this.#sendError({ code: 'bad_frame', message: 'hello comes first', ...idOf(frame) });
+    this.end(CLOSE.helloExpected, 'hello comes first');
+  }
+
+  #takeArray(values: readonly unknown[]): void {
+    if (!this.#isBatch) {
+      return this.#fault({ code: 'bad_frame', message: 'an array of frames is for sessions with batch: true' });
+    }
+    if (values.length > BATCH_FRAMES_MAX) {
+      return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
+    }
+    for (const value of values) {
+      if (this.isEnded) return;
+      this.#take(value);
+    }
+  }
+
+  #greet(hello: HelloFrame): void {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      const message = `protocol: ${hello.protocol} is not served, ${PROTOCOL_VERSION} is`;
+      this.#sendError({ code: 'unsupported_protocol', message, path: 'protocol', id: hello.id });
+      return this.end(CLOSE.unsupportedProtocol, 'unsupported protocol');
+    }
+    this.#phase = 'greeting';
+    this.#cancelHelloTimer();
+    this.#isBatch = hello.batch ?? false;
+    this.#hub.open(hello, this);
+  }
+
+  /** The hub's decision on `hello`: the session is open in the coordinator, though nothing has been said of it yet. */
+  attach(session: string): void {
+    this.#handler = new FrameHandler(this.#hub, this, session);
+    const early = this.#early;
+    this.#early = [];
+    for (const message of early) this.message(message);
+  }
+
+  /** The hub's refusal of `hello`. */
+  refuse(code: ErrorCode, message: string, id: number): void {
+    this.#sendError({ code, message, id });
+    this.end(CLOSE.overloaded, message);
+  }
+
+  #finish(how: 'bye' | 'dropped' | 'suspended'): void {
+    this.#phase = 'ended';
+    this.#cancelHelloTimer();
+    this.#early = [];
+    this.#group = [];
+    if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
+  }
+
+  #refuseBytes(message: string): void {
+    this.#sendError({ code: 'bad_frame', message });
+    this.end(CLOSE.badFrame, 'not a frame');
+  }
+
+  /** Answers a faulty frame, in its turn among the answers; a peer that sends nothing else is closed. */
+  #fault(fault: FrameFault): void {
+    this.#hub.inOrder((faulty: FrameFault) => this.#sendError(faulty), fault);
+    this.#faults += 1;
+    if (this.#faults < FAULTS_MAX) return;
+    this.#phase = 'leaving';
+    const reason = `${FAULTS_MAX} faulty frames in a row`;
+    this.#hub.inOrder(() => this.end(CLOSE.tooManyErrors, reason), undefined);
+  }
+
+  #sendError(fault: FrameFault): void {
+    this.send({ type: 'error', ...fault });
+  }
+
+  #write(message: CoordinatorFrame | readonly CoordinatorFrame[]): void {
+    this.#socket.send(this.#codec.encode(message));
+    if (this.#socket.bufferedAmount() > this.#hub.limits.outboxBytesMax) {
+      this.end(CLOSE.slowReader, 'the peer reads too slowly');
+    }
+  }
+}
+
+function idOf(frame: unknown): { id?: number } {
+  const id = (frame as { id?: unknown } | null | undefined)?.id;
+  return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? { id } : {};
+}

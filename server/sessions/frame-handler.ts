@@ -1,0 +1,156 @@
+import { assertNever } from '../../protocol/assert.ts';
+import type {
+  AcquireFrame,
+  CollectorFrame,
+  CoordinatorFrame,
+  HelloFrame,
+  ReleaseFrame,
+  RenewFrame,
+  ReportFrame,
+} from '../../protocol/frames.ts';
+import type { Rejected, RenewalOutcome } from '../lease/commands.ts';
+import type { Holder } from '../lease/holder.ts';
+import type { Connection } from './connection.ts';
+import type { SessionHub } from './session-hub.ts';
+
+/** How long a turned-away client is asked to wait. */
+const OVERLOADED_RETRY_MS = 1_000;
+
+/** What a session asks, as commands; what it is answered, as frames. */
+export class FrameHandler {
+  readonly session: string;
+  readonly #hub: SessionHub;
+  readonly #connection: Connection;
+  readonly #holder: Holder;
+
+  constructor(hub: SessionHub, connection: Connection, session: string) {
+    this.#hub = hub;
+    this.#connection = connection;
+    this.session = session;
+    this.#holder = { kind: 'session', session };
+  }
+
+  handle(frame: Exclude<CollectorFrame, HelloFrame>): void {
+    if (this.#hub.isOverloaded && frame.type !== 'release' && frame.type !== 'bye' && frame.type !== 'ping') {
+      const message = 'the disk is behind; try again later';
+      return this.#answer({
+        type: 'error',
+        id: frame.id,
+        code: 'overloaded',
+        message,
+        retry_after_ms: OVERLOADED_RETRY_MS,
+      });
+    }
+    switch (frame.type) {
+      case 'acquire':
+        return this.#acquire(frame);
+      case 'renew':
+        return this.#renew(frame);
+      case 'release':
+        return this.#release(frame);
+      case 'report':
+        return this.#report(frame);
+      case 'ping':
+        return this.#answer({ type: 'pong', id: frame.id });
+      case 'bye':
+        return this.#connection.bye();
+      case 'explain':
+      case 'cancel':
+      case 'count':
+        return this.#answer(unsupported(frame.id, 'type', `${frame.type} is not served yet`));
+      default:
+        return assertNever(frame);
+    }
+  }
+
+  #acquire(frame: AcquireFrame): void {
+    const later = unservedField(frame);
+    if (later) return this.#answer(unsupported(frame.id, later, 'not served yet'));
+    const { id, resource, ttl_ms: ttlMs, where } = frame;
+    this.#hub.leases.execute(
+      { type: 'AcquireLease', holder: this.#holder, request: id, resource, ttlMs, ...(where ? { where } : {}) },
+      (answer) => {
+        switch (answer.type) {
+          case 'granted':
+            return this.#send({ type: 'granted', id, ...answer.grant });
+          case 'refused': {
+            const { reason, why, retryAfterMs } = answer;
+            const refused = { type: 'refused', id, reason, why } as const;
+            return this.#send(retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs });
+          }
+          case 'rejected':
+            return this.#send(errorFrame(id, answer));
+          default:
+            return assertNever(answer);
+        }
+      },
+    );
+  }
+
+  #renew(frame: RenewFrame): void {
+    const { id, lease, ttl_ms: ttlMs } = frame;
+    const leases = lease === undefined ? frame.leases! : [lease];
+    this.#hub.leases.execute(
+      { type: 'RenewLeases', holder: this.#holder, leases, ...(ttlMs === undefined ? {} : { ttlMs }) },
+      (answer) => {
+        if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewal) });
+        const [only] = answer.leases;
+        if (!only) throw new Error('a renewal of one lease was answered for none');
+        if ('rejected' in only) return this.#send(errorFrame(id, only.rejected));
+        this.#send({ type: 'renewed', id, lease, ttl_ms: only.ttlMs, ...(only.clamped ? { clamped: true } : {}) });
+      },
+    );
+  }
+
+  #release(frame: ReleaseFrame): void {
+    this.#hub.leases.execute({ type: 'ReleaseLease', holder: this.#holder, ...settlement(frame) }, (answer) =>
+      this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'released', id: frame.id }),
+    );
+  }
+
+  #report(frame: ReportFrame): void {
+    this.#hub.leases.execute({ type: 'ReportLease', holder: this.#holder, ...settlement(frame) }, (answer) =>
+      this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'reported', id: frame.id }),
+    );
+  }
+
+  /** An answer that needs no decision still takes its place behind those that do. */
+  #answer(frame: CoordinatorFrame): void {
+    this.#hub.inOrder((answer: CoordinatorFrame) => this.#send(answer), frame);
+  }
+
+  #send(frame: CoordinatorFrame): void {
+    this.#connection.send(frame);
+  }
+}
+
+/** The first field of an acquire whose meaning is not served yet. */
+function unservedField(frame: AcquireFrame): string | undefined {
+  if (frame.strategy !== undefined && frame.strategy !== 'round_robin') return 'strategy';
+  if (frame.sticky !== undefined) return 'sticky';
+  if (frame.wait_ms !== undefined && frame.wait_ms > 0) return 'wait_ms';
+  if (frame.count !== undefined && frame.count > 1) return 'count';
+  return frame.key === undefined ? undefined : 'key';
+}
+
+function unsupported(id: number, path: string, message: string): CoordinatorFrame {
+  return { type: 'error', id, code: 'unsupported', message: `${path}: ${message}`, path };
+}
+
+function settlement({ lease, outcome, requests }: ReleaseFrame | ReportFrame) {
+  return {
+    lease,
+    ...(outcome === undefined ? {} : { outcome }),
+    ...(requests === undefined ? {} : { requests }),
+  };
+}
+
+function renewal(outcome: RenewalOutcome) {
+  if ('rejected' in outcome) return { lease: outcome.lease, lost: true as const };
+  const { lease, ttlMs, clamped } = outcome;
+  return clamped ? { lease, ttl_ms: ttlMs, clamped } : { lease, ttl_ms: ttlMs };
+}
+
+function errorFrame(id: number, { code, message, path }: Rejected): CoordinatorFrame {
+  return path === undefined ? { type: 'error', id, code, message } : { type: 'error', id, code, message, path };
+}

@@ -1,0 +1,250 @@
+import { createHash } from 'node:crypto';
+import { CLOSE } from '../../protocol/codes.ts';
+import type { CoordinatorFrame, HelloFrame, SessionLimits } from '../../protocol/frames.ts';
+import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
+import type { Coordinator, DomainPort } from '../coordinator/coordinator.ts';
+import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
+import type { LeaseState } from '../lease/state.ts';
+import { Connection } from './connection.ts';
+import type { Socket, SocketHandlers } from './socket.ts';
+
+/** Bytes of a session's id and of its secret before they are written as text. */
+const SESSION_ID_BYTES = 12;
+const SECRET_BYTES = 24;
+/** Sockets are pinged in so many groups, one after the other, so that no turn pings them all. */
+const HEARTBEAT_GROUPS = 20;
+/** After `goaway` clients come back over this time, longer where they are many. */
+const RECONNECT_SPREAD_MIN_MS = 200;
+const RECONNECT_SPREAD_MS_PER_SESSION = 0.2;
+
+export interface SessionHubLimits {
+  readonly heartbeatMs: number;
+  readonly helloTimeoutMs: number;
+  /** How long a closing handshake may take; the transport cuts it off then. */
+  readonly closeTimeoutMs: number;
+  readonly resumeWindowMaxMs: number;
+  /** For sessions that don't say; undefined: a third of each lease's TTL, at most 5 s. */
+  readonly noticeMs: number | undefined;
+  /** Sessions at most, suspended ones included. */
+  readonly sessionsMax: number;
+  /** Bytes that may wait for one peer; beyond it the socket is closed and the session suspended. */
+  readonly outboxBytesMax: number;
+  readonly ttlMinMs: number;
+  readonly ttlMaxMs: number;
+}
+
+export interface SessionHubOptions {
+  readonly coordinator: Coordinator;
+  readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  readonly scheduler: Scheduler;
+  readonly limits: SessionHubLimits;
+  random(): number;
+  randomBytes(size: number): Buffer;
+}
+
+/** All sockets, and which of them carries which session. */
+export class SessionHub {
+  readonly limits: SessionHubLimits;
+  readonly leases: SessionHubOptions['leases'];
+  readonly scheduler: Scheduler;
+  readonly #options: SessionHubOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #groups: readonly Set<Connection>[] = Array.from({ length: HEARTBEAT_GROUPS }, () => new Set<Connection>());
+  /** Invariant: at most one connection a session: the newest. */
+  readonly #bySession = new Map<string, Connection>();
+  readonly #unflushed = new Set<Connection>();
+  #accepted = 0;
+  #isDraining = false;
+  #cancelHeartbeat: () => void = () => {};
+  #emptied: (() => void) | undefined;
+
+  constructor(options: SessionHubOptions) {
+    this.#options = options;
+    this.limits = options.limits;
+    this.leases = options.leases;
+    this.scheduler = options.scheduler;
+    options.leases.onNotice((notice) => this.#notify(notice));
+    options.coordinator.onReleased(() => {
+      for (const connection of this.#unflushed) connection.flush();
+      this.#unflushed.clear();
+    });
+    this.#beat(0);
+  }
+
+  /** How long a session whose socket the coordinator closed is kept at least. */
+  get suspendMs(): number {
+    return 2 * this.limits.heartbeatMs;
+  }
+
+  get isOverloaded(): boolean {
+    return this.#options.coordinator.isOverloaded;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  accept(socket: Socket): SocketHandlers {
+    const connection = new Connection(this, socket);
+    this.#connections.add(connection);
+    this.#groups[this.#accepted % HEARTBEAT_GROUPS]!.add(connection);
+    this.#accepted += 1;
+    if (this.#isDraining) connection.end(CLOSE.goingAway, 'shutting down');
+    else if (this.#connections.size > this.limits.sessionsMax) connection.end(CLOSE.overloaded, 'too many sockets');
+    return connection;
+  }
+
+  /** Says `goaway` to everybody, waits up to `deadlineMs` for them to leave, and closes what is left. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#cancelHeartbeat();
+    const spreadMs = Math.max(RECONNECT_SPREAD_MIN_MS, this.#bySession.size * RECONNECT_SPREAD_MS_PER_SESSION);
+    for (const connection of this.#connections) {
+      const reconnectAfterMs = Math.ceil(deadlineMs + this.#options.random() * spreadMs);
+      const goaway = { type: 'goaway', deadline_ms: deadlineMs, reconnect_after_ms: reconnectAfterMs } as const;
+      this.inOrder((frame: CoordinatorFrame) => connection.push(frame), goaway);
+    }
+    await this.#whenEmpty(deadlineMs);
+    for (const connection of this.#connections) connection.end(CLOSE.goingAway, 'shutting down');
+    await this.#whenEmpty(this.limits.closeTimeoutMs);
+  }
+
+  // ---- for connections
+
+  inOrder<Value>(receiver: (value: Value) => void, value: Value): void {
+    this.#options.coordinator.inOrder(receiver, value);
+  }
+
+  flushLater(connection: Connection): void {
+    this.#unflushed.add(connection);
+  }
+
+  open(hello: HelloFrame, connection: Connection): void {
+    const { randomBytes } = this.#options;
+    const fresh = {
+      session: randomBytes(SESSION_ID_BYTES).toString('base64url'),
+      secret: randomBytes(SECRET_BYTES).toString('base64url'),
+    };
+    const resumeWindowMs = Math.min(hello.resume_window_ms ?? 0, this.limits.resumeWindowMaxMs);
+    const noticeMs = hello.notice_ms ?? this.limits.noticeMs;
+    this.leases.execute(
+      {
+        type: 'OpenSession',
+        session: fresh.session,
+        secretHash: sha256(fresh.secret),
+        ...(hello.resume ? { resume: { session: hello.resume.session, secretHash: sha256(hello.resume.secret) } } : {}),
+        ...(hello.client === undefined ? {} : { client: hello.client }),
+        resumeWindowMs,
+        ...(noticeMs === undefined ? {} : { noticeMs }),
+        sessionsMax: this.limits.sessionsMax,
+      },
+      (answer) => {
+        if (answer.type === 'rejected') return connection.refuse(answer.code, answer.message, hello.id);
+        connection.send({
+          type: 'welcome',
+          id: hello.id,
+          session: answer.session,
+          secret: answer.resumed ? hello.resume!.secret : fresh.secret,
+          epoch: this.#options.coordinator.epoch,
+          heartbeat_ms: this.limits.heartbeatMs,
+          resumed: answer.resumed,
+          leases: [...answer.leases],
+          waiting: [],
+          ended: [...answer.ended],
+          limits: this.#sessionLimits(resumeWindowMs, noticeMs),
+        });
+      },
+      (answer) => {
+        if (answer.type === 'rejected') return;
+        const older = this.#bySession.get(answer.session);
+        if (connection.isEnded) return older ? undefined : this.#drop(answer.session, 'dropped');
+        this.#bySession.set(answer.session, connection);
+        older?.supersede();
+        connection.attach(answer.session);
+      },
+    );
+  }
+
+  /** The connection carries its session no longer. */
+  leave(connection: Connection, session: string, how: 'bye' | 'dropped' | 'suspended'): void {
+    if (this.#bySession.get(session) !== connection) return;
+    this.#bySession.delete(session);
+    this.#drop(session, how);
+  }
+
+  sayBye(session: string, released: () => void): void {
+    this.#bySession.delete(session);
+    this.leases.execute({ type: 'EndSession', session }, released);
+  }
+
+  /** Its socket is closed for good. */
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
+    for (const group of this.#groups) group.delete(connection);
+    this.#unflushed.delete(connection);
+    if (this.#connections.size === 0) this.#emptied?.();
+  }
+
+  // ---- inside
+
+  #drop(session: string, how: 'bye' | 'dropped' | 'suspended'): void {
+    const suspendMs = how === 'suspended' ? this.suspendMs : 0;
+    this.leases.execute(
+      how === 'bye' ? { type: 'EndSession', session } : { type: 'DropSession', session, suspendMs },
+      () => {},
+    );
+  }
+
+  #notify(notice: LeaseNotice): void {
+    this.#bySession.get(notice.session)?.push(noticeFrame(notice));
+  }
+
+  #beat(group: number): void {
+    this.#cancelHeartbeat = this.scheduler.setTimer(Math.ceil(this.limits.heartbeatMs / HEARTBEAT_GROUPS), () => {
+      for (const connection of this.#groups[group]!) connection.heartbeat();
+      this.#beat((group + 1) % HEARTBEAT_GROUPS);
+    });
+  }
+
+  #whenEmpty(limitMs: number): Promise<void> {
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.scheduler.setTimer(limitMs, resolve);
+      this.#emptied = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #sessionLimits(resumeWindowMs: number, noticeMs: number | undefined): SessionLimits {
+    return {
+      frame_bytes_max: FRAME_BYTES_MAX,
+      message_bytes_max: MESSAGE_BYTES_MAX,
+      ttl_min_ms: this.limits.ttlMinMs,
+      ttl_max_ms: this.limits.ttlMaxMs,
+      resume_window_ms: resumeWindowMs,
+      ...(noticeMs === undefined ? {} : { notice_ms: noticeMs }),
+    };
+  }
+}
+
+function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
+  switch (notice.type) {
+    case 'LeaseExpiring':
+      return { type: 'expiring', lease: notice.lease, remaining_ms: notice.remainingMs };
+    case 'LeaseExpired':
+      return { type: 'expired', lease: notice.lease };
+    case 'LeaseRevoked':
+      return { type: 'revoked', lease: notice.lease, reason: notice.reason };
+  }
+}
+
+function sha256(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
