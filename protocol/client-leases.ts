@@ -1,0 +1,178 @@
+/**
+ * All leases of a client: what the coordinator grants, pushes and says at a resume, turned into Lease objects and events.
+ *
+ * Invariant: `live` holds exactly the leases that have not ended here, though a deadline may have passed unnoticed until
+ * the lease is next looked at.
+ */
+import { assertNever } from './assert.ts';
+import type { ClientEvents, Revocation } from './client-api.ts';
+import { type Moment, shift, withClockMargin } from './client-clock.ts';
+import type { LeaseEnding } from './client-errors.ts';
+import type { Emitter } from './client-events.ts';
+import { HeldLease, type LeaseKeeper } from './client-lease.ts';
+import type { CoordinatorFrame, Grant, WelcomeFrame } from './frames.ts';
+
+export type LeasePush = Extract<CoordinatorFrame, { type: 'expiring' | 'expired' | 'revoking' | 'revoked' }>;
+type RevocationPush = Extract<LeasePush, { type: 'revoking' | 'revoked' }>;
+
+/** Requests under way that will see to a lease themselves. */
+export interface Claims {
+  /** Being released, with what the release has to say. */
+  readonly releasing: ReadonlySet<number>;
+  /** Keys of acquires that will be asked again and answered with the same lease. */
+  readonly keys: ReadonlySet<string>;
+}
+
+/** Leases that ended here at an announced revocation and whose substitute may still come; the oldest is forgotten. */
+const REVOKED_REMEMBERED_MAX = 1_024;
+
+/** When a holder stops believing in what was granted in answer to a frame sent at `sentAt`. */
+export function deadlineOf(sentAt: Moment, ttlMs: number, waitedMs = 0): Moment {
+  return shift(sentAt, withClockMargin(waitedMs + ttlMs));
+}
+
+export class Leases {
+  readonly live = new Map<number, HeldLease>();
+  readonly #keeper: LeaseKeeper;
+  readonly #events: Emitter<ClientEvents>;
+  readonly #revoked = new Map<number, HeldLease>();
+
+  constructor(keeper: LeaseKeeper, events: Emitter<ClientEvents>) {
+    this.#keeper = keeper;
+    this.#events = events;
+  }
+
+  /** The lease of a grant: a new one, or the one that the same key was answered with before. */
+  adopt(grant: Grant, deadline: Moment, session: string, autoRenewTtlMs: number | undefined): HeldLease {
+    const known = this.live.get(grant.lease);
+    if (known?.live) {
+      known.extend(deadline, known.ttlMs);
+      return known;
+    }
+    const { lease: token, resource, address, ttl_ms: ttlMs } = grant;
+    const terms = { token, resource, address, ttlMs, deadline, session, autoRenewTtlMs };
+    const lease = new HeldLease(terms, this.#keeper);
+    this.live.set(token, lease);
+    return lease;
+  }
+
+  push(frame: LeasePush): void {
+    const lease = this.live.get(frame.lease);
+    switch (frame.type) {
+      case 'expiring':
+        if (!lease?.live) return;
+        return this.#emit('expiring', lease, { lease, remainingMs: lease.remainingMs() });
+      case 'expired':
+        return lease?.end({ end: 'expired' });
+      case 'revoking':
+        return this.#onRevoking(frame, lease);
+      case 'revoked':
+        return this.#onRevoked(frame, lease);
+      default:
+        assertNever(frame);
+    }
+  }
+
+  /** The end of a lease, whoever found it: out of `live`, and told. */
+  onEnd(lease: HeldLease, ending: LeaseEnding, substitute: HeldLease | undefined): void {
+    this.live.delete(lease.token);
+    switch (ending.end) {
+      case 'released':
+        return;
+      case 'expired':
+        return this.#events.emit('expired', { lease });
+      case 'revoked':
+        if (lease.revocation && !substitute) this.#remember(lease);
+        return this.#tellRevoked(lease, ending.reason ?? 'operator', substitute);
+      case 'session_lost':
+        return this.#events.emit('lost', { lease, ...(ending.reason === undefined ? {} : { reason: ending.reason }) });
+      default:
+        assertNever(ending.end);
+    }
+  }
+
+  endAll(ending: LeaseEnding): void {
+    for (const lease of this.live.values()) lease.end(ending);
+  }
+
+  /**
+   * `welcome` decides: what isn't in its `leases` has ended, and what remains of the others counts from when `hello` was
+   * sent. What is there and not live here is given back: a lease that ended here never revives, and a grant whose answer
+   * was lost has nobody to use it.
+   */
+  reconcile(welcome: WelcomeFrame, helloSentAt: Moment, { releasing, keys }: Claims): void {
+    if (!welcome.resumed) this.endAll({ end: 'session_lost', reason: 'not resumed' });
+    const held = new Map(welcome.leases.map((entry) => [entry.lease, entry]));
+    const ended = new Map(welcome.ended.map((entry) => [entry.lease, entry]));
+    for (const lease of this.live.values()) {
+      const entry = held.get(lease.token);
+      if (!entry) {
+        const { end = 'session_lost', reason } = ended.get(lease.token) ?? {};
+        lease.end(reason === undefined ? { end } : { end, reason });
+        continue;
+      }
+      lease.extend(deadlineOf(helloSentAt, entry.ttl_ms), lease.ttlMs);
+      if (entry.revoking && !lease.revocation) this.#announce(lease, revocationOf(entry.revoking), undefined);
+    }
+    for (const { lease: token, key } of welcome.leases) {
+      const claimed = releasing.has(token) || (key !== undefined && keys.has(key));
+      if (!this.live.has(token) && !claimed) this.#keeper.discard(token);
+    }
+  }
+
+  // ---- revocations
+
+  #onRevoking(frame: RevocationPush, lease: HeldLease | undefined): void {
+    const substitute = this.#substituteFor(lease, frame);
+    if (lease) this.#announce(lease, revocationOf(frame), substitute);
+  }
+
+  #onRevoked(frame: RevocationPush, lease: HeldLease | undefined): void {
+    const former = lease ?? this.#revoked.get(frame.lease);
+    this.#revoked.delete(frame.lease);
+    const substitute = this.#substituteFor(former, frame);
+    if (lease) lease.end({ end: 'revoked', reason: frame.reason }, substitute);
+    else if (former && substitute) this.#tellRevoked(former, frame.reason, substitute);
+  }
+
+  #announce(lease: HeldLease, revocation: Revocation, substitute: HeldLease | undefined): void {
+    lease.announceRevocation(revocation);
+    this.#emit('revoking', lease, { lease, ...revocation, ...(substitute ? { substitute } : {}) });
+  }
+
+  #tellRevoked(lease: HeldLease, reason: string, substitute: HeldLease | undefined): void {
+    this.#emit('revoked', lease, { lease, reason, ...(substitute ? { substitute } : {}) });
+  }
+
+  /** It inherits its predecessor's deadline: a push answers no frame of ours, so nothing else could date it. */
+  #substituteFor(lease: HeldLease | undefined, { type, substitute }: RevocationPush): HeldLease | undefined {
+    if (!substitute) return undefined;
+    if (lease && (lease.hasListeners(type) || this.#events.hasListeners(type))) {
+      return this.adopt(substitute, lease.deadline, lease.session, lease.autoRenewTtlMs);
+    }
+    this.#keeper.discard(substitute.lease);
+    return undefined;
+  }
+
+  #remember(lease: HeldLease): void {
+    this.#revoked.set(lease.token, lease);
+    if (this.#revoked.size <= REVOKED_REMEMBERED_MAX) return;
+    for (const oldest of this.#revoked.keys()) {
+      this.#revoked.delete(oldest);
+      return;
+    }
+  }
+
+  #emit<Name extends LeasePush['type'] & ('expiring' | 'revoking' | 'revoked')>(
+    name: Name,
+    lease: HeldLease,
+    event: ClientEvents[Name],
+  ): void {
+    lease.emit(name, event);
+    this.#events.emit(name, event);
+  }
+}
+
+function revocationOf({ reason, deadline_ms: deadlineMs }: { reason: string; deadline_ms?: number }): Revocation {
+  return deadlineMs === undefined ? { reason } : { reason, deadlineMs };
+}
