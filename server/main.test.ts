@@ -241,6 +241,20 @@ describe.each(['uws', 'ws'])('the coordinator over %s', (transport) => {
     expect(await resumed()).toMatchObject({ resumed: true });
   });
 
+  it('tells a session of all its leases, however many they are, when it resumes', async () => {
+    const pool = samplePool(1_500).map((record) => ({ ...record, note: 'n'.repeat(2_000) }));
+    const { coordinator } = await serve(transport, pool, ['--outbox-bytes-max', '65536']);
+    const { client, welcome } = await WireClient.hello(coordinator.port, { resume_window_ms: 60_000 });
+    for (const _ of pool) await client.request(acquire(), 'granted');
+    await client.terminate();
+    const { session, secret } = welcome;
+    const { client: back, welcome: resumed } = await WireClient.hello(coordinator.port, {
+      resume: { session, secret },
+    });
+    expect(resumed.leases).toHaveLength(pool.length);
+    await back.request({ type: 'ping' }, 'pong');
+  });
+
   it('speaks JSON in the JSON subprotocol', async () => {
     const { coordinator } = await serve(transport, samplePool(1));
     const { client } = await WireClient.hello(coordinator.port, {}, jsonCodec);

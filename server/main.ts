@@ -4,7 +4,8 @@
  *
  * Start: configuration → folder locked → state recovered → pool file read → journal opened → the run's first commands
  * durable → HTTP → WebSocket. Nothing is written before everything that can be refused has been looked at.
- * Stop: goaway and drain → WebSocket → HTTP → loop → journal with the mark of a clean stop → lock.
+ * Stop: goaway and drain → WebSocket → loop, with all that is decided durable and answered → HTTP → journal with the mark
+ * of a clean stop → lock.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -130,8 +131,8 @@ async function start(config: Config, log: Logger): Promise<void> {
   stopOnSignal(async () => {
     await hub.drain(config.drainMs);
     await transport.close();
-    await admin.close();
     await coordinator.stop();
+    await admin.close();
     await journal.close();
     lock.release();
   }, log);

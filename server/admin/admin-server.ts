@@ -33,7 +33,7 @@ export interface AdminOptions {
 
 export interface AdminServer {
   readonly port: number;
-  /** Takes no new connection; resolves when those there are have ended, idle ones at once. */
+  /** Stops listening and cuts what is still connected: whatever was going to be answered has been. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
+        server.closeAllConnections();
       }),
   };
 }

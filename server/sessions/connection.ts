@@ -1,7 +1,7 @@
 import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts';
 import { CLOSE, type ErrorCode } from '../../protocol/codes.ts';
 import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
-import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
 import { FrameHandler } from './frame-handler.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
@@ -29,6 +29,8 @@ export class Connection implements SocketHandlers {
   #isBatch = false;
   /** Frames of a `batch` session that leave with the group of outputs under way. */
   #group: CoordinatorFrame[] = [];
+  /** Of a `welcome` that is still on its way: however much a session holds, being told of it is not being slow. */
+  #welcomeBytes = 0;
   #faults = 0;
   #missedPongs = 0;
   #cancelHelloTimer: () => void;
@@ -74,7 +76,9 @@ export class Connection implements SocketHandlers {
     this.#missedPongs = 0;
   }
 
-  drain(): void {}
+  drain(): void {
+    this.#welcomeBytes = 0;
+  }
 
   close(code: number): void {
     if (this.#phase !== 'ended') this.#finish(code === CLOSE.normal ? 'bye' : 'dropped');
@@ -102,12 +106,12 @@ export class Connection implements SocketHandlers {
 
   send(frame: CoordinatorFrame): void {
     if (this.#phase === 'ended') return;
-    if (frame.type === 'welcome') this.#phase = 'open';
-    else if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
+    if (frame.type === 'welcome') return this.#welcome(frame);
+    if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
       if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
       return;
     }
-    this.#write(frame);
+    this.#write(this.#codec.encode(frame));
   }
 
   /** Sends the group of frames that left the coordinator together, as one message or a few. */
@@ -115,7 +119,7 @@ export class Connection implements SocketHandlers {
     const group = this.#group;
     this.#group = [];
     for (let index = 0; index < group.length; index += BATCH_FRAMES_MAX) {
-      this.#write(group.slice(index, index + BATCH_FRAMES_MAX));
+      this.#writeGroup(group.slice(index, index + BATCH_FRAMES_MAX));
     }
   }
 
@@ -207,6 +211,13 @@ export class Connection implements SocketHandlers {
     if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
   }
 
+  #welcome(frame: CoordinatorFrame): void {
+    this.#phase = 'open';
+    const message = this.#codec.encode(frame);
+    this.#welcomeBytes = message.length;
+    this.#write(message);
+  }
+
   #refuseBytes(message: string): void {
     this.#sendError({ code: 'bad_frame', message });
     this.end(CLOSE.badFrame, 'not a frame');
@@ -226,9 +237,17 @@ export class Connection implements SocketHandlers {
     this.send({ type: 'error', ...fault });
   }
 
-  #write(message: CoordinatorFrame | readonly CoordinatorFrame[]): void {
-    this.#socket.send(this.#codec.encode(message));
-    if (this.#socket.bufferedAmount() > this.#hub.limits.outboxBytesMax) {
+  #writeGroup(frames: readonly CoordinatorFrame[]): void {
+    const message = this.#codec.encode(frames);
+    if (message.length <= MESSAGE_BYTES_MAX || frames.length === 1) return this.#write(message);
+    const half = frames.length >> 1;
+    this.#writeGroup(frames.slice(0, half));
+    this.#writeGroup(frames.slice(half));
+  }
+
+  #write(message: Uint8Array | string): void {
+    this.#socket.send(message);
+    if (this.#socket.bufferedAmount() > this.#hub.limits.outboxBytesMax + this.#welcomeBytes) {
       this.end(CLOSE.slowReader, 'the peer reads too slowly');
     }
   }

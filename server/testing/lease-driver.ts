@@ -111,12 +111,15 @@ export class LeaseDriver {
     for (const record of records) this.domain.restore(this.state, record);
   }
 
+  /** Applies what a journal holds, without deciding anything. */
+  replay(bytes: Uint8Array): void {
+    this.domain.apply(this.state, this.domain.decodeEvent(packr.unpack(bytes) as EventRecord));
+  }
+
   /** A fresh state to which the journal was applied: what a recovery without a snapshot comes to. */
   replayed(): unknown[] {
-    const state = this.domain.create();
-    for (const bytes of this.journal) {
-      this.domain.apply(state, this.domain.decodeEvent(packr.unpack(bytes) as EventRecord));
-    }
-    return Array.from(this.domain.encode(state), (record) => packr.unpack(packr.pack(record)));
+    const standby = new LeaseDriver(this.domain);
+    for (const bytes of this.journal) standby.replay(bytes);
+    return standby.snapshot();
   }
 }

@@ -86,7 +86,7 @@ export function meets(where: Where, it: Attributes): boolean {
   if (has_any) verdicts.push(has_any.some(serves));
   if (has_none) verdicts.push(!has_none.some(serves));
   for (const [name, operators] of Object.entries(where.labels ?? {})) {
-    const label = it.labels?.[name];
+    const label = Object.entries(it.labels ?? {}).find(([own]) => own === name)?.[1];
     if (operators.exists !== undefined) verdicts.push(operators.exists === (label !== undefined));
     verdicts.push(textMeets(operators, label));
   }
