@@ -1,5 +1,5 @@
 /** What the client library throws and what a lease's signal aborts with. */
-import type { ErrorCode, LeaseEnd, RefusedReason } from './codes.ts';
+import type { ErrorCode, LeaseEnd, OpenWord, RefusedReason } from './codes.ts';
 import type { Why } from './frames.ts';
 
 /**
@@ -23,12 +23,12 @@ export interface ErrorDetails {
 /** A request that was answered with `error`, or that the client could not get answered. */
 export class LeaseholdError extends Error {
   override readonly name = 'LeaseholdError';
-  readonly code: ErrorCode | ClientErrorCode;
+  readonly code: OpenWord<ErrorCode> | ClientErrorCode;
   readonly path: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly closeCode: number | undefined;
 
-  constructor(code: ErrorCode | ClientErrorCode, message: string, details: ErrorDetails = {}) {
+  constructor(code: OpenWord<ErrorCode> | ClientErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.path = details.path;
@@ -45,11 +45,11 @@ export function abortedError(signal: AbortSignal): LeaseholdError {
 /** An acquire that was understood and could not be granted now. `why` says what stood in the way. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
-  readonly reason: RefusedReason;
+  readonly reason: OpenWord<RefusedReason>;
   readonly why: Why;
   readonly retryAfterMs: number | undefined;
 
-  constructor(reason: RefusedReason, why: Why, retryAfterMs: number | undefined) {
+  constructor(reason: OpenWord<RefusedReason>, why: Why, retryAfterMs: number | undefined) {
     super(`refused: ${reason}`);
     this.reason = reason;
     this.why = why;
@@ -58,7 +58,7 @@ export class RefusedError extends Error {
 }
 
 export interface LeaseEnding {
-  readonly end: LeaseEnd;
+  readonly end: OpenWord<LeaseEnd>;
   /** Of a revocation or a lost session: what brought it about. */
   readonly reason?: string;
 }
@@ -66,7 +66,7 @@ export interface LeaseEnding {
 /** The reason of an ended lease's `signal`. */
 export class LeaseEndedError extends Error {
   override readonly name = 'LeaseEndedError';
-  readonly end: LeaseEnd;
+  readonly end: OpenWord<LeaseEnd>;
   readonly reason: string | undefined;
 
   constructor({ end, reason }: LeaseEnding) {

@@ -84,10 +84,9 @@ export class Leases {
       case 'revoked':
         if (lease.revocation && !substitute) this.#remember(lease);
         return this.#tellRevoked(lease, ending.reason ?? 'operator', substitute);
-      case 'session_lost':
-        return this.#events.emit('lost', { lease, ...(ending.reason === undefined ? {} : { reason: ending.reason }) });
       default:
-        assertNever(ending.end);
+        // `session_lost`, or an end that only a later version knows.
+        return this.#events.emit('lost', { lease, ...(ending.reason === undefined ? {} : { reason: ending.reason }) });
     }
   }
 

@@ -3,7 +3,7 @@ import type { Codec } from './codec.ts';
 import { exceedsFrameBytes } from './codec.ts';
 import type { CollectorFrame, CoordinatorFrame } from './frames.ts';
 import { parseCoordinatorFrame } from './frames.ts';
-import { BATCH_FRAMES_MAX } from './limits.ts';
+import { BATCH_FRAMES_MAX, COORDINATOR_VALUES_MAX } from './limits.ts';
 
 /** The part of the browsers' WebSocket that is used. */
 export interface WebSocketLike {
@@ -147,7 +147,7 @@ export class Link {
   #onMessage(data: unknown): void {
     if (this.#handlers?.heard() !== true) return;
     if (typeof data !== 'string' && !(data instanceof ArrayBuffer)) return this.#fail('a message of an unknown kind');
-    const decoded = this.#codec.decode(typeof data === 'string' ? data : new Uint8Array(data));
+    const decoded = this.#codec.decode(typeof data === 'string' ? data : new Uint8Array(data), COORDINATOR_VALUES_MAX);
     if (!decoded.ok) return this.#fail(`undecodable message: ${decoded.message}`);
     const values: readonly unknown[] = Array.isArray(decoded.value) ? decoded.value : [decoded.value];
     if (values.length > BATCH_FRAMES_MAX) return this.#fail(`more than ${BATCH_FRAMES_MAX} frames in one message`);

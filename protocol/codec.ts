@@ -24,7 +24,7 @@ export interface Codec {
   /** One frame, or the array of frames of a `batch` session, as one message. */
   encode(frame: Frame | readonly Frame[]): Uint8Array | string;
   /** One message as a value that parseCollectorFrame or parseCoordinatorFrame can look at. Never throws. */
-  decode(message: Uint8Array | string): Decoded;
+  decode(message: Uint8Array | string, valuesMax?: number): Decoded;
 }
 
 const packr = new Packr({
@@ -39,9 +39,9 @@ export const msgpackCodec: Codec = {
   encode(frame) {
     return packr.pack(Array.isArray(frame) ? frame.map(withWireTokens) : withWireTokens(frame as Frame));
   },
-  decode(message) {
+  decode(message, valuesMax = MESSAGE_VALUES_MAX) {
     if (typeof message === 'string') return { ok: false, message: `${SUBPROTOCOL_MSGPACK} takes binary messages` };
-    const fault = msgpackFault(message);
+    const fault = msgpackFault(message, valuesMax);
     if (fault !== undefined) return { ok: false, message: fault };
     try {
       return { ok: true, value: packr.unpack(message) };
@@ -56,9 +56,9 @@ export const jsonCodec: Codec = {
   encode(frame) {
     return JSON.stringify(frame);
   },
-  decode(message) {
+  decode(message, valuesMax = MESSAGE_VALUES_MAX) {
     if (typeof message !== 'string') return { ok: false, message: `${SUBPROTOCOL_JSON} takes text messages` };
-    const fault = jsonFault(message);
+    const fault = jsonFault(message, valuesMax);
     if (fault !== undefined) return { ok: false, message: fault };
     try {
       const value: unknown = JSON.parse(message);
@@ -89,7 +89,7 @@ const utf8 = new TextEncoder();
  * What in the brackets, commas and colons outside strings exceeds a bound, before anything is built: JSON.parse would
  * recurse as deep as the text says. Values are counted as msgpackFault does, an empty list or map as one more.
  */
-function jsonFault(text: string): string | undefined {
+function jsonFault(text: string, valuesMax: number): string | undefined {
   let depth = 0;
   let values = 1;
   let inString = false;
@@ -106,7 +106,7 @@ function jsonFault(text: string): string | undefined {
       if (depth > NESTING_DEPTH_MAX) return `nested deeper than ${NESTING_DEPTH_MAX}`;
     } else if (code === 0x7d || code === 0x5d) depth -= 1;
   }
-  return values > MESSAGE_VALUES_MAX ? `more than ${MESSAGE_VALUES_MAX} values` : undefined;
+  return values > valuesMax ? `more than ${valuesMax} values` : undefined;
 }
 
 /** False for almost every text, and cheap: the key must stand there in letters or with an escape in it. */

@@ -1,5 +1,8 @@
 /** Words and numbers that both sides know by name. */
 
+/** One of the words that we know, or one of a later version's: a reader takes the frame all the same. */
+export type OpenWord<Word extends string> = Word | (string & {});
+
 /**
  * `error.code`. The session goes on after each, except where the socket is closed behind it: after `unauthorized` and
  * `unsupported_protocol`, and after a `bad_frame` about bytes that are no frame or that came before `hello`.

@@ -5,7 +5,7 @@
  * just any address). Frames from the coordinator may gain fields; a reader passes over those it doesn't know.
  */
 import * as v from 'valibot';
-import { ERROR_CODES, LEASE_ENDS, OUTCOMES, PAIR_STATES, REFUSED_REASONS, STRATEGIES } from './codes.ts';
+import { ERROR_CODES, LEASE_ENDS, type OpenWord, OUTCOMES, PAIR_STATES, REFUSED_REASONS, STRATEGIES } from './codes.ts';
 import { type FrameFault, fieldFault, issueFault } from './frame-fault.ts';
 import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX } from './limits.ts';
 import { type Where, whereFault, whereSchema } from './where.ts';
@@ -111,6 +111,11 @@ export type CollectorFrame = {
 
 // ---- coordinator → collector
 
+/** One of `words`, or a later version's: a reader that doesn't know a word must still read the frame. */
+function openWord<const Words extends readonly string[]>(_words: Words) {
+  return v.string() as v.GenericSchema<OpenWord<Words[number]>>;
+}
+
 /** A pool record as it is kept and returned: the known fields and whatever else it carries. */
 export const addressRecordSchema = v.looseObject({
   address: v.string(),
@@ -160,7 +165,7 @@ export type Held = v.InferOutput<typeof heldSchema>;
 export const endedSchema = v.object({
   lease: token,
   resource: positive,
-  end: v.picklist(LEASE_ENDS),
+  end: openWord(LEASE_ENDS),
   reason: v.exactOptional(v.string()),
 });
 export type Ended = v.InferOutput<typeof endedSchema>;
@@ -204,7 +209,7 @@ export const queuedSchema = v.object({
 export const refusedSchema = v.object({
   type: v.literal('refused'),
   id,
-  reason: v.picklist(REFUSED_REASONS),
+  reason: openWord(REFUSED_REASONS),
   why: whySchema,
   retry_after_ms: v.exactOptional(natural),
 });
@@ -258,7 +263,7 @@ export const goawaySchema = v.object({
 export const errorSchema = v.object({
   type: v.literal('error'),
   id: v.exactOptional(id),
-  code: v.picklist(ERROR_CODES),
+  code: openWord(ERROR_CODES),
   message: v.string(),
   path: v.exactOptional(v.string()),
   retry_after_ms: v.exactOptional(natural),

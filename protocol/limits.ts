@@ -16,6 +16,8 @@ export const BATCH_FRAMES_MAX = 1_024;
 export const NESTING_DEPTH_MAX = 32;
 /** Keys, values and elements in one message, all levels counted. */
 export const MESSAGE_VALUES_MAX = 131_072;
+/** The same in what a client takes from its coordinator: `welcome` lists all that a session holds. */
+export const COORDINATOR_VALUES_MAX = 67_108_864;
 
 /** `and`, `or` and `not` inside one another in a condition. */
 export const WHERE_DEPTH_MAX = 8;

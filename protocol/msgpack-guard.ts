@@ -27,7 +27,7 @@ const remaining = new Float64Array(NESTING_DEPTH_MAX + 1);
 const inMap = new Uint8Array(NESTING_DEPTH_MAX + 1);
 
 /** What is wrong with `bytes` as one value of the wire, or undefined. Work and memory are bounded by their length. */
-export function msgpackFault(bytes: Uint8Array): string | undefined {
+export function msgpackFault(bytes: Uint8Array, valuesMax = MESSAGE_VALUES_MAX): string | undefined {
   const end = bytes.byteLength;
   remaining[0] = 1;
   inMap[0] = 0;
@@ -41,7 +41,7 @@ export function msgpackFault(bytes: Uint8Array): string | undefined {
     }
     if (offset >= end) return CUT_OFF;
     values += 1;
-    if (values > MESSAGE_VALUES_MAX) return `more than ${MESSAGE_VALUES_MAX} values`;
+    if (values > valuesMax) return `more than ${valuesMax} values`;
     const byte = bytes[offset]!;
     const kind = KIND[byte]!;
     if (kind === EXT) return byte === 0xc1 ? 'byte 0xc1 is never used' : 'ext types are not taken';

@@ -231,7 +231,7 @@ describe('tables', () => {
     expect(number('one message')).toBe(limits.MESSAGE_BYTES_MAX);
     expect(number('frames in one message, see [batch](#batches)')).toBe(limits.BATCH_FRAMES_MAX);
     expect(number('maps and arrays inside one another')).toBe(limits.NESTING_DEPTH_MAX);
-    expect(number('keys, values and elements in one message')).toBe(limits.MESSAGE_VALUES_MAX);
+    expect(number('keys, values and elements in one message to the coordinator')).toBe(limits.MESSAGE_VALUES_MAX);
     expect(
       number("characters in client, api_key, sticky, key, counter, a label's name, a session's id and secret"),
     ).toBe(limits.NAME_LENGTH_MAX);
