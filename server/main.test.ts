@@ -365,6 +365,19 @@ describe('the coordinator', () => {
     expect(output.join('\n')).toContain('in use by another coordinator');
   });
 
+  it('says which port it cannot listen on, with exit code 69, and leaves a clean stop', async () => {
+    const { coordinator } = await serve('auto', samplePool(1));
+    const { dir } = await dataFolder();
+    for (const flag of ['--port', '--admin-port']) {
+      const taken = String(flag === '--port' ? coordinator.port : coordinator.adminPort);
+      const { code, output } = await runCoordinator(['--data-dir', dir, flag, taken]).exited;
+      expect(code).toBe(69);
+      expect(output.join('\n')).toContain(taken);
+    }
+    const next = await startCoordinator(['--data-dir', dir]);
+    expect(next.output.join('\n')).not.toContain('"level":"warn"');
+  });
+
   it('refuses foreign origins and unknown subprotocols before the upgrade', async () => {
     const { coordinator } = await serve('auto', samplePool(1));
     const upgrade = async (headers: Record<string, string>) => {

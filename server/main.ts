@@ -33,7 +33,7 @@ import { openTransport } from './transports/open.ts';
 import type { Transport } from './transports/transport.ts';
 
 /** Exit codes, after sysexits.h. */
-const EXIT = { clean: 0, usage: 64, data: 65, internal: 70, storage: 74, held: 75 } as const;
+const EXIT = { clean: 0, usage: 64, data: 65, unavailable: 69, internal: 70, storage: 74, held: 75 } as const;
 
 /** A closing handshake that takes longer is cut off. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -126,15 +126,22 @@ async function start(config: Config, log: Logger): Promise<void> {
     log.info({ pool: config.pool, inFile: pool!.length, inState: state.addresses.size, ...counts }, 'pool imported');
 
   const routes = [leaseRoutes({ leases, isOverloaded: () => coordinator.isOverloaded, randomBytes })];
-  const admin = await listenAdmin(config, routes, hub, coordinator, clock, log);
-  const transport = await listenWebSocket(config, hub, log);
+  const stopCore = async () => {
+    await coordinator.stop();
+    await journal.close();
+    lock.release();
+  };
+  const listeners = listen(config, { routes, hub, coordinator, clock, log });
+  const { admin, transport } = await listeners.catch(async (error: Error) => {
+    await stopCore();
+    throw new Refusal(EXIT.unavailable, error.message);
+  });
   stopOnSignal(async () => {
     await hub.drain(config.drainMs);
     await transport.close();
     await coordinator.stop();
     await admin.close();
-    await journal.close();
-    lock.release();
+    await stopCore();
   }, log);
   log.info(
     {
@@ -187,15 +194,17 @@ async function firstCommands(
   return imported.counts;
 }
 
-function listenAdmin(
-  config: Config,
-  routes: readonly Hono[],
-  hub: SessionHub,
-  coordinator: Coordinator,
-  clock: Clock,
-  log: Logger,
-): Promise<AdminServer> {
-  return openAdmin({
+interface Served {
+  readonly routes: readonly Hono[];
+  readonly hub: SessionHub;
+  readonly coordinator: Coordinator;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+async function listen(config: Config, served: Served): Promise<{ admin: AdminServer; transport: Transport }> {
+  const { routes, hub, coordinator, clock, log } = served;
+  const admin = await openAdmin({
     host: config.adminHost,
     port: config.adminPort,
     adminKey: config.adminKey,
@@ -204,10 +213,7 @@ function listenAdmin(
     clock,
     log,
   });
-}
-
-function listenWebSocket(config: Config, hub: SessionHub, log: Logger): Promise<Transport> {
-  return openTransport(
+  const transport = await openTransport(
     config.transport,
     {
       host: config.host,
@@ -220,7 +226,11 @@ function listenWebSocket(config: Config, hub: SessionHub, log: Logger): Promise<
       accept: (socket) => hub.accept(socket),
     },
     log,
-  );
+  ).catch(async (error: unknown) => {
+    await admin.close();
+    throw error;
+  });
+  return { admin, transport };
 }
 
 /** SIGTERM and SIGINT stop in order; a second one stops at once, as a crash would. */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -40,6 +41,22 @@ export function samplePool(count: number, resourceIds: readonly number[] = [7], 
     rpw: index,
     resource_ids: resourceIds,
   }));
+}
+
+/**
+ * A free port for a coordinator that is to be started there again. Below those that the system gives to outgoing
+ * connections: a client that reconnects in a loop would sooner or later be given the very port it knocks at.
+ */
+export async function reusablePort(): Promise<number> {
+  while (true) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((done) => {
+      server.once('error', () => done(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 /** Runs the built coordinator with `flags` until it ends. Ports are free ones unless the flags say otherwise. */
