@@ -221,7 +221,7 @@ async function listen(config: Config, served: Served): Promise<{ admin: AdminSer
       messageBytesMax: MESSAGE_BYTES_MAX,
       handshakeTimeoutMs: config.helloTimeoutMs,
       closeTimeoutMs: CLOSE_TIMEOUT_MS,
-      setTimer: scheduler.setTimer,
+      setTimer: (delayMs, callback) => scheduler.setTimer(delayMs, callback),
       decideUpgrade: (request) => decideUpgrade(request, config.allowedOrigins),
       accept: (socket) => hub.accept(socket),
     },

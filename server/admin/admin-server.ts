@@ -26,7 +26,7 @@ export interface AdminOptions {
   readonly adminKey: string | undefined;
   readonly routes: readonly Hono[];
   /** What /healthz says beside `status`. */
-  health(): object;
+  readonly health: () => object;
   readonly clock: Clock;
   readonly log: AdminLog;
 }

@@ -31,7 +31,7 @@ export interface CoordinatorOptions {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   /** Uniform in [0, 1). */
-  random(): number;
+  readonly random: () => number;
   /** Called once; no output leaves afterwards. */
   onFailure(failure: Failure): void;
 }

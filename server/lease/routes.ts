@@ -17,8 +17,8 @@ const PAGE_MAX = 1_000;
 export interface LeaseRoutesOptions {
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
   /** The disk is behind: nothing new is taken. */
-  isOverloaded(): boolean;
-  randomBytes(size: number): Buffer;
+  readonly isOverloaded: () => boolean;
+  readonly randomBytes: (size: number) => Buffer;
 }
 
 export function leaseRoutes(options: LeaseRoutesOptions): Hono {

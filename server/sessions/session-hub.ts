@@ -39,8 +39,8 @@ export interface SessionHubOptions {
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
   readonly scheduler: Scheduler;
   readonly limits: SessionHubLimits;
-  random(): number;
-  randomBytes(size: number): Buffer;
+  readonly random: () => number;
+  readonly randomBytes: (size: number) => Buffer;
 }
 
 /** All sockets, and which of them carries which session. */

@@ -44,7 +44,7 @@ interface Timer {
 
 /**
  * Timers and turns on a virtual clock. Deterministic: timers fire in the order of their times, those of one time in the
- * order in which they were set, and whatever is waiting on a promise has run before the next turn begins.
+ * order in which they were set, and what a callback's promises lead to has happened before the next callback.
  */
 export class VirtualScheduler implements Scheduler {
   readonly #clock: VirtualClock;
@@ -74,16 +74,18 @@ export class VirtualScheduler implements Scheduler {
   async runTurn(): Promise<boolean> {
     const callbacks = this.#deferred;
     this.#deferred = [];
-    for (const callback of callbacks) callback();
-    await promisesSettled();
+    for (const callback of callbacks) {
+      callback();
+      await promisesSettled();
+    }
     return callbacks.length > 0;
   }
 
   /** Turns until nothing is deferred any more. */
   async runTurns(): Promise<void> {
+    await promisesSettled();
     for (let turns = 0; turns < TURNS_MAX; turns += 1) {
-      const ran = await this.runTurn();
-      if (!ran && this.#deferred.length === 0) return;
+      if (!(await this.runTurn())) return;
     }
     throw new Error(`${TURNS_MAX} turns, and the next is deferred already`);
   }
@@ -98,6 +100,7 @@ export class VirtualScheduler implements Scheduler {
       this.#timers.delete(timer);
       this.#clock.move(Math.max(0, timer.atMs - this.#clock.nowMs()));
       timer.callback();
+      await promisesSettled();
       await this.runTurns();
     }
     this.#clock.move(Math.max(0, endMs - this.#clock.nowMs()));

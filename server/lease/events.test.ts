@@ -1,0 +1,117 @@
+import { Packr } from 'msgpackr';
+import { describe, expect, it } from 'vitest';
+import type { EventRecord } from '../coordinator/domain.ts';
+import { decodeEvent, encodeEvent, type LeaseEvent } from './events.ts';
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
+const RECORD = { address: 'p1:80', country: 'US', rpw: 3, resource_ids: [7], note: { any: [1, null, 'thing'] } };
+const POLICY = { ttlMinMs: 200, ttlMaxMs: 604_800_000 };
+const TOKEN = 2 ** 52 + 1;
+
+/** The format on disk, which no later version of the program may read otherwise. */
+const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
+  [
+    { type: 'EpochStarted', epoch: 3, atMs: 12.5, tokenFloor: TOKEN, suspendMs: 20_000 },
+    ['lease', 'EpochStarted', 1, 3, 12.5, TOKEN, 20_000],
+  ],
+  [{ type: 'DayTurned', day: 20_458 }, ['lease', 'DayTurned', 1, 20_458]],
+  [{ type: 'TokensReserved', until: TOKEN }, ['lease', 'TokensReserved', 1, TOKEN]],
+  [
+    { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, maxLeases: 1 }]] },
+    ['lease', 'Configured', 1, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
+  ],
+  [
+    {
+      type: 'PoolStaged',
+      stage: 2,
+      changes: [
+        ['add', 1, RECORD],
+        ['update', 2, RECORD, true],
+        ['remove', 3],
+      ],
+    },
+    [
+      'lease',
+      'PoolStaged',
+      1,
+      2,
+      [
+        ['add', 1, RECORD],
+        ['update', 2, RECORD, true],
+        ['remove', 3],
+      ],
+    ],
+  ],
+  [{ type: 'PoolCommitted', stage: 2 }, ['lease', 'PoolCommitted', 1, 2]],
+  [
+    { type: 'SessionOpened', session: 's', secretHash: 'h', client: 'c', resumeWindowMs: 0, noticeMs: 5 },
+    ['lease', 'SessionOpened', 1, 's', 'h', 'c', 0, 5],
+  ],
+  [
+    { type: 'SessionOpened', session: 's', secretHash: 'h', client: undefined, resumeWindowMs: 0, noticeMs: 0 },
+    ['lease', 'SessionOpened', 1, 's', 'h', null, 0, 0],
+  ],
+  [
+    { type: 'SessionOpened', session: 's', secretHash: 'h', client: undefined, resumeWindowMs: 9, noticeMs: undefined },
+    ['lease', 'SessionOpened', 1, 's', 'h', null, 9],
+  ],
+  [{ type: 'SessionSuspended', session: 's', untilMs: 1.5 }, ['lease', 'SessionSuspended', 1, 's', 1.5]],
+  [
+    { type: 'SessionResumed', session: 's', resumeWindowMs: 9, noticeMs: undefined },
+    ['lease', 'SessionResumed', 1, 's', 9],
+  ],
+  [{ type: 'SessionEnded', session: 's' }, ['lease', 'SessionEnded', 1, 's']],
+  [
+    {
+      type: 'LeaseGranted',
+      lease: TOKEN,
+      resource: 7,
+      addressId: 1,
+      holder: { kind: 'session', session: 's' },
+      request: 0,
+      ttlMs: 200,
+      clamped: false,
+      deadlineMs: 1_201,
+    },
+    ['lease', 'LeaseGranted', 1, TOKEN, 7, 1, ['session', 's'], 0, 200, false, 1_201],
+  ],
+  [
+    { type: 'LeaseRenewed', lease: 1, ttlMs: 200, clamped: true, deadlineMs: 1_201 },
+    ['lease', 'LeaseRenewed', 1, 1, 200, true, 1_201],
+  ],
+  [{ type: 'LeaseReported', lease: 1, outcome: undefined, requests: 0 }, ['lease', 'LeaseReported', 1, 1, null, 0]],
+  [
+    { type: 'LeaseReported', lease: 1, outcome: 'banned', requests: undefined },
+    ['lease', 'LeaseReported', 1, 1, 'banned'],
+  ],
+  [
+    { type: 'LeaseEnded', lease: 1, end: 'revoked', reason: 'operator', atMs: 2.5 },
+    ['lease', 'LeaseEnded', 1, 1, 'revoked', 2.5, 'operator'],
+  ],
+  [
+    { type: 'LeaseEnded', lease: 1, end: 'expired', reason: undefined, atMs: 2.5 },
+    ['lease', 'LeaseEnded', 1, 1, 'expired', 2.5],
+  ],
+  [{ type: 'ExpiryNoticed', lease: 1 }, ['lease', 'ExpiryNoticed', 1, 1]],
+];
+
+describe('an event of the lease domain', () => {
+  for (const [event, record] of FORMAT) {
+    it(`is written as ${JSON.stringify(record)}, and comes back from bytes`, () => {
+      expect(encodeEvent(event)).toEqual(record);
+      expect(decodeEvent(packr.unpack(packr.pack(record)) as EventRecord)).toStrictEqual(event);
+    });
+  }
+
+  it('of a later version, another domain or an unknown name is refused', () => {
+    const strange: readonly EventRecord[] = [
+      ['lease', 'LeaseGranted', 2, 1],
+      ['lease', 'LeaseGranted', 0, 1],
+      ['counters', 'LeaseGranted', 1, 1],
+      ['lease', 'LeaseMislaid', 1, 1],
+      ['lease', 'toString', 1],
+      ['lease', '__proto__', 1],
+    ];
+    for (const record of strange) expect(() => decodeEvent(record), String(record)).toThrow('unknown event');
+  });
+});

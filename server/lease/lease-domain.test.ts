@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
+import { Replica } from '../coordinator/replica.ts';
+import { recordsOf } from '../testing/coordinator-bench.ts';
+import { LeaseDriver } from '../testing/lease-driver.ts';
+import { MemoryEventLog } from '../testing/memory-event-log.ts';
+import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
+import { leaseDomain } from './lease-domain.ts';
+import type { LeaseState } from './state.ts';
+
+const HOLDER = { kind: 'secret', secretHash: 'x' } as const;
+const POLICY = { ttlMinMs: 200, ttlMaxMs: 7 * 86_400_000 };
+const RECORDS = ['p1', 'p2'].map((address) => ({ address, country: 'US', rpw: 0, resource_ids: [7] }));
+
+describe('how often the clock has to be on disk', () => {
+  function driver(): LeaseDriver {
+    const fresh = new LeaseDriver();
+    fresh.execute({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 0 });
+    fresh.execute({ type: 'Configure', defaultPolicy: POLICY, policies: new Map() });
+    fresh.execute({ type: 'ImportPool', records: RECORDS, replace: false });
+    return fresh;
+  }
+
+  it('is a quarter of the shortest TTL at the latest, and a second at most', () => {
+    const ttlMs = fc.integer({ min: POLICY.ttlMinMs, max: 10_000 });
+    fc.assert(
+      fc.property(ttlMs, ttlMs, (oneMs, otherMs) => {
+        const fresh = driver();
+        expect(leaseDomain.clockMarkMs(fresh.state)).toBeUndefined();
+        for (const ttl of [oneMs, otherMs]) {
+          fresh.execute({ type: 'AcquireLease', holder: HOLDER, resource: 7, ttlMs: ttl, request: 1 });
+        }
+        const markMs = leaseDomain.clockMarkMs(fresh.state)!;
+        expect(markMs).toBeGreaterThan(0);
+        expect(markMs).toBeLessThanOrEqual(Math.min(1_000, oneMs / 4, otherMs / 4));
+      }),
+    );
+  });
+
+  it('is a second while a session is suspended, and never while nothing can run out', () => {
+    const fresh = driver();
+    const open = { session: 'c1', secretHash: 's', resumeWindowMs: 60_000, sessionsMax: 10 } as const;
+    fresh.execute({ type: 'OpenSession', ...open });
+    expect(leaseDomain.clockMarkMs(fresh.state)).toBeUndefined();
+    fresh.execute({ type: 'DropSession', session: 'c1', suspendMs: 0 });
+    expect(leaseDomain.clockMarkMs(fresh.state)).toBe(1_000);
+    fresh.advance(60_000);
+    expect(leaseDomain.clockMarkMs(fresh.state)).toBeUndefined();
+  });
+});
+
+describe('a coordinator that crashes every half TTL', () => {
+  const TTL_MS = 1_000;
+
+  it('still lets the lease run out, and not before its time', async () => {
+    const log = new MemoryEventLog();
+    await run(log, async (leases, { scheduler }) => {
+      leases.execute({ type: 'Configure', defaultPolicy: POLICY, policies: new Map() }, () => {});
+      leases.execute({ type: 'ImportPool', records: RECORDS, replace: false }, () => {});
+      let answer: LeaseAnswers['AcquireLease'] | undefined;
+      leases.execute({ type: 'AcquireLease', holder: HOLDER, resource: 7, ttlMs: TTL_MS, request: 1 }, (given) => {
+        answer = given;
+      });
+      await scheduler.advance(TTL_MS / 2);
+      expect(answer?.type).toBe('granted');
+    });
+    let runs = 1;
+    for (let isLive = true; isLive; runs += 1) {
+      expect(runs).toBeLessThan(5);
+      await run(log, async (_, { scheduler, clock, state }) => {
+        const [lease] = state.leases.values();
+        expect(lease?.deadlineMs).toBe(TTL_MS);
+        await scheduler.advance(TTL_MS / 2);
+        isLive = state.leases.size > 0;
+        expect(isLive).toBe(clock.nowMs() < TTL_MS);
+      });
+    }
+  });
+
+  interface Running {
+    readonly scheduler: VirtualScheduler;
+    readonly clock: VirtualClock;
+    readonly state: LeaseState;
+  }
+
+  /** A run of the coordinator over what is in the log, which nobody stops: a crash ends it. */
+  async function run(
+    log: MemoryEventLog,
+    serve: (leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>, running: Running) => Promise<void>,
+  ): Promise<void> {
+    const replica = new Replica([leaseDomain]);
+    for (const { payload } of log.batches) {
+      for (const record of recordsOf(payload)) if (record[0] !== 'coordinator') replica.apply(record);
+    }
+    const last = log.batches.at(-1);
+    const clock = new VirtualClock({ nowMs: last?.clockMs ?? 0 });
+    const scheduler = new VirtualScheduler(clock);
+    const epoch = (last?.epoch ?? 0) + 1;
+    const coordinator = new Coordinator({
+      replica,
+      log,
+      position: log.position,
+      epoch,
+      clock,
+      scheduler,
+      random: () => 0.5,
+      onFailure: ({ message }) => {
+        throw new Error(message);
+      },
+    });
+    const leases = coordinator.mount(leaseDomain);
+    leases.execute({ type: 'StartEpoch', epoch, tokenFloor: 0, suspendMs: 0 }, () => {});
+    await scheduler.runTurns();
+    await serve(leases, { scheduler, clock, state: replica.state('lease') as LeaseState });
+  }
+});
