@@ -10,6 +10,7 @@ import {
   type LeaseState,
   type Resource,
   type Session,
+  type SessionEnd,
   UNASKED_ENDS_MAX,
 } from './state.ts';
 
@@ -52,13 +53,14 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
         resumeWindowMs: event.resumeWindowMs,
         noticeMs: event.noticeMs,
         suspendedUntilMs: undefined,
+        end: 'session_lost',
         leases: new Set(),
         unaskedEnds: [],
         suspendedPlace: NOT_IN_HEAP,
       });
       return;
     case 'SessionSuspended':
-      return suspend(state, existing(state.sessions, event.session), event.untilMs);
+      return suspend(state, existing(state.sessions, event.session), event.untilMs, event.end);
     case 'SessionResumed': {
       const session = existing(state.sessions, event.session);
       session.suspendedUntilMs = undefined;
@@ -125,12 +127,13 @@ function startEpoch(state: LeaseState, event: Extract<LeaseEvent, { type: 'Epoch
   state.stages.clear();
   for (const session of state.sessions.values()) {
     if (session.suspendedUntilMs !== undefined) continue;
-    suspend(state, session, event.atMs + Math.max(session.resumeWindowMs, event.suspendMs));
+    suspend(state, session, event.atMs + Math.max(session.resumeWindowMs, event.suspendMs), 'session_lost');
   }
 }
 
-function suspend(state: LeaseState, session: Session, untilMs: number): void {
+function suspend(state: LeaseState, session: Session, untilMs: number, end: SessionEnd): void {
   session.suspendedUntilMs = untilMs;
+  session.end = end;
   state.suspended.set(session, untilMs);
 }
 

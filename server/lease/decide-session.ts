@@ -3,7 +3,7 @@ import { type Decision, type DecisionContext, EVENTS_PER_DECISION_MAX } from '..
 import type { DropSession, EndSession, LeaseAnswer, LeaseCommand, LeaseNotice, OpenSession } from './commands.ts';
 import type { LeaseEvent } from './events.ts';
 import { LeaseEnds } from './lease-ends.ts';
-import { addressRecord, type Lease, type LeaseState, type Session } from './state.ts';
+import { addressRecord, type Lease, type LeaseState, type Session, type SessionEnd } from './state.ts';
 
 type SessionDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
 
@@ -43,11 +43,12 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
 /** The socket is gone: the session waits for its holder where it may, and ends where it may not. */
 export function decideDrop(state: LeaseState, command: DropSession, { nowMs }: DecisionContext): SessionDecision {
   const session = state.sessions.get(command.session);
-  if (!session) return { events: [], answer: { type: 'done' } };
+  if (!session || session.suspendedUntilMs !== undefined) return { events: [], answer: { type: 'done' } };
   const keepMs = Math.max(session.resumeWindowMs, command.suspendMs);
   if (keepMs > 0) {
     const untilMs = Math.ceil(nowMs) + keepMs;
-    return { events: [{ type: 'SessionSuspended', session: session.id, untilMs }], answer: { type: 'done' } };
+    const end = 'session_lost';
+    return { events: [{ type: 'SessionSuspended', session: session.id, untilMs, end }], answer: { type: 'done' } };
   }
   return endSession(session, 'session_lost', nowMs);
 }
@@ -64,7 +65,7 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
   const ends = new LeaseEnds(nowMs);
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
-    for (const lease of take(session.leases, room())) ends.add(lease, { end: 'session_lost' });
+    for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
     const endedCount = ends.events.length;
     if (room() === 0) break;
     ends.events.push({ type: 'SessionEnded', session: session.id });
@@ -73,10 +74,13 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
   return { events: ends.events, notices: ends.notices };
 }
 
-function endSession(session: Session, end: 'released' | 'session_lost', nowMs: number): SessionDecision {
+function endSession(session: Session, end: SessionEnd, nowMs: number): SessionDecision {
   if (session.leases.size >= EVENTS_PER_DECISION_MAX) {
     // Too many ends for one decision: from now on nobody can resume it, and `Due` ends it slice by slice.
-    return { events: [{ type: 'SessionSuspended', session: session.id, untilMs: nowMs }], answer: { type: 'done' } };
+    return {
+      events: [{ type: 'SessionSuspended', session: session.id, untilMs: nowMs, end }],
+      answer: { type: 'done' },
+    };
   }
   const ends = new LeaseEnds(nowMs);
   for (const lease of session.leases) ends.add(lease, { end });

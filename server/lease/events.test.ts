@@ -55,7 +55,10 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
     { type: 'SessionOpened', session: 's', secretHash: 'h', client: undefined, resumeWindowMs: 9, noticeMs: undefined },
     ['lease', 'SessionOpened', 1, 's', 'h', null, 9],
   ],
-  [{ type: 'SessionSuspended', session: 's', untilMs: 1.5 }, ['lease', 'SessionSuspended', 1, 's', 1.5]],
+  [
+    { type: 'SessionSuspended', session: 's', untilMs: 1.5, end: 'released' },
+    ['lease', 'SessionSuspended', 1, 's', 1.5, 'released'],
+  ],
   [
     { type: 'SessionResumed', session: 's', resumeWindowMs: 9, noticeMs: undefined },
     ['lease', 'SessionResumed', 1, 's', 9],

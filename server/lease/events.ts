@@ -7,7 +7,7 @@
 import type { LeaseEnd, Outcome } from '../../protocol/codes.ts';
 import type { EventRecord } from '../coordinator/domain.ts';
 import { decodeHolder, encodeHolder, type Holder, type HolderRecord } from './holder.ts';
-import type { PoolChange, ResourcePolicy } from './state.ts';
+import type { PoolChange, ResourcePolicy, SessionEnd } from './state.ts';
 
 export type LeaseEvent =
   /** A run began: sessions that were open are suspended until `suspendMs` (or their window) after `atMs`. */
@@ -26,7 +26,8 @@ export type LeaseEvent =
       resumeWindowMs: number;
       noticeMs: number | undefined;
     }
-  | { type: 'SessionSuspended'; session: string; untilMs: number }
+  /** Unless it is resumed by then, it ends, and its leases as `end` says. */
+  | { type: 'SessionSuspended'; session: string; untilMs: number; end: SessionEnd }
   | { type: 'SessionResumed'; session: string; resumeWindowMs: number; noticeMs: number | undefined }
   | { type: 'SessionEnded'; session: string }
   | {
@@ -55,7 +56,7 @@ const FIELDS = {
   PoolStaged: ['stage', 'changes'],
   PoolCommitted: ['stage'],
   SessionOpened: ['session', 'secretHash', 'client', 'resumeWindowMs', 'noticeMs'],
-  SessionSuspended: ['session', 'untilMs'],
+  SessionSuspended: ['session', 'untilMs', 'end'],
   SessionResumed: ['session', 'resumeWindowMs', 'noticeMs'],
   SessionEnded: ['session'],
   LeaseGranted: ['lease', 'resource', 'addressId', 'holder', 'request', 'ttlMs', 'clamped', 'deadlineMs'],

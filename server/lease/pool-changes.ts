@@ -6,16 +6,11 @@ import { Address, ensureResource, type LeaseState, type PoolChange } from './sta
 export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange[]): void {
   for (const change of changes) {
     switch (change[0]) {
-      case 'add': {
-        const [, id, record] = change;
-        // Two imports may have staged the same new address: the later one finds it there.
-        const knownId = state.addressIds.get(record.address);
-        if (knownId === undefined) addAddress(state, new Address(id, record, state.today));
-        else updateAddress(state, knownId, record, true);
+      case 'add':
+        putAddress(state, change[1], change[2], true);
         break;
-      }
       case 'update':
-        updateAddress(state, change[1], change[2], change[3]);
+        putAddress(state, change[1], change[2], change[3]);
         break;
       case 'remove': {
         const address = state.addresses.get(change[1]);
@@ -30,9 +25,11 @@ export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange
   }
 }
 
-function updateAddress(state: LeaseState, id: number, record: AddressRecord, takesRpw: boolean): void {
-  const address = state.addresses.get(id);
-  if (!address) return;
+/** Another import may have brought the same address, or taken it away, since this change was staged. */
+function putAddress(state: LeaseState, id: number, record: AddressRecord, takesRpw: boolean): void {
+  const knownId = state.addressIds.get(record.address);
+  const address = knownId === undefined ? undefined : state.addresses.get(knownId);
+  if (!address) return addAddress(state, new Address(id, record, state.today));
   if (takesRpw) address.requests = RollingRequests.starting(state.today.day, record.rpw);
   const servedBefore = address.record.resource_ids;
   address.record = record;

@@ -10,7 +10,15 @@ import { decodeHolder, encodeHolder, type HolderRecord } from './holder.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { addAddress } from './pool-changes.ts';
 import { RollingRequests } from './rolling-requests.ts';
-import { Address, ensureResource, type Lease, type LeaseState, type PoolChange, type ResourcePolicy } from './state.ts';
+import {
+  Address,
+  ensureResource,
+  type Lease,
+  type LeaseState,
+  type PoolChange,
+  type ResourcePolicy,
+  type SessionEnd,
+} from './state.ts';
 
 type LeaseRecord = readonly [
   token: number,
@@ -48,6 +56,7 @@ type StateRecord =
       resumeWindowMs: number,
       noticeMs: number | null,
       suspendedUntilMs: number | null,
+      end: SessionEnd,
       unaskedEnds: readonly Ended[],
     ]
   | readonly [kind: 'lease', lease: LeaseRecord]
@@ -74,6 +83,7 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
       session.resumeWindowMs,
       session.noticeMs ?? null,
       session.suspendedUntilMs ?? null,
+      session.end,
       session.unaskedEnds,
     ];
   }
@@ -107,7 +117,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
       return;
     }
     case 'session': {
-      const [, id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, unaskedEnds] = record;
+      const [, id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds] = record;
       const session = {
         id,
         secretHash,
@@ -115,6 +125,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
         resumeWindowMs,
         noticeMs: noticeMs ?? undefined,
         suspendedUntilMs: suspendedUntilMs ?? undefined,
+        end,
         leases: new Set<Lease>(),
         unaskedEnds: [...unaskedEnds],
         suspendedPlace: NOT_IN_HEAP,

@@ -92,6 +92,9 @@ export interface Lease {
   noticePlace: number;
 }
 
+/** How the leases of a session end with it: handed back by a goodbye, or lost. */
+export type SessionEnd = 'released' | 'session_lost';
+
 /** A collector's presence. */
 export interface Session {
   readonly id: string;
@@ -103,6 +106,8 @@ export interface Session {
   noticeMs: number | undefined;
   /** By the coordinator's clock; undefined: a socket carries it. */
   suspendedUntilMs: number | undefined;
+  /** Of a suspended one: how its leases end if nobody resumes it. */
+  end: SessionEnd;
   readonly leases: Set<Lease>;
   /** The last UNASKED_ENDS_MAX, oldest first. */
   readonly unaskedEnds: Ended[];

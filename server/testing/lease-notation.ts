@@ -113,7 +113,7 @@ function eventFields(event: LeaseEvent): string {
     case 'SessionResumed':
       return `${event.session} ${sessionTerms(event)}`;
     case 'SessionSuspended':
-      return `${event.session} until=${clock(event.untilMs)}`;
+      return `${event.session} until=${clock(event.untilMs)} end=${event.end}`;
     case 'SessionEnded':
       return event.session;
     case 'LeaseGranted': {
