@@ -378,6 +378,15 @@ describe('the coordinator', () => {
     expect(next.output.join('\n')).not.toContain('"level":"warn"');
   });
 
+  it('stops once for a signal that a terminal and a process runner both pass on', async () => {
+    const { coordinator, dir } = await serve('auto', samplePool(1), ['--drain-ms', '300']);
+    await WireClient.hello(coordinator.port);
+    void coordinator.kill('SIGINT');
+    expect(await coordinator.kill('SIGINT')).toMatchObject({ code: 0 });
+    const next = await startCoordinator(['--data-dir', dir]);
+    expect(next.output.join('\n')).not.toContain('"level":"warn"');
+  });
+
   it('refuses foreign origins and unknown subprotocols before the upgrade', async () => {
     const { coordinator } = await serve('auto', samplePool(1));
     const upgrade = async (headers: Record<string, string>) => {

@@ -233,15 +233,19 @@ async function listen(config: Config, served: Served): Promise<{ admin: AdminSer
   return { admin, transport };
 }
 
+/** A terminal and a process runner both pass one Ctrl-C on: so soon, a second signal is the first one again. */
+const SAME_SIGNAL_MS = 1_000;
+
 /** SIGTERM and SIGINT stop in order; a second one stops at once, as a crash would. */
 function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isStopping) {
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
       log.warn({ signal }, 'stopping at once');
       process.exit(EXIT.internal);
     }
-    isStopping = true;
+    stoppingSinceMs = performance.now();
     log.info({ signal }, 'stopping');
     stop().then(
       () => {
