@@ -107,6 +107,7 @@ async function start(config: Config, log: Logger): Promise<void> {
     coordinator,
     leases,
     scheduler,
+    log,
     random: Math.random,
     randomBytes,
     limits: {

@@ -48,6 +48,10 @@ export class Connection implements SocketHandlers {
     return this.#handler?.session;
   }
 
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress;
+  }
+
   get isEnded(): boolean {
     return this.#phase === 'ended';
   }
@@ -91,6 +95,8 @@ export class Connection implements SocketHandlers {
   heartbeat(): void {
     if (this.#phase === 'ended') return;
     if (this.#missedPongs >= MISSED_PONGS_MAX) {
+      const { session, remoteAddress } = this;
+      this.#hub.log.info({ session, remoteAddress }, 'no sign of life: socket dropped');
       this.#finish('dropped');
       this.#socket.terminate();
       return;
@@ -126,6 +132,10 @@ export class Connection implements SocketHandlers {
   /** The coordinator closes: with a code up to 4499 the session is kept for its holder to come back. */
   end(code: number, reason: string): void {
     if (this.#phase === 'ended') return;
+    if (code !== CLOSE.normal && code !== CLOSE.goingAway) {
+      const { session, remoteAddress } = this;
+      this.#hub.log.info({ session, remoteAddress, code }, `socket closed: ${reason}`);
+    }
     this.flush();
     this.#finish(code === CLOSE.normal ? 'bye' : code < 4500 ? 'suspended' : 'dropped');
     this.#socket.close(code, reason);

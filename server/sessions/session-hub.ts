@@ -34,11 +34,18 @@ export interface SessionHubLimits {
   readonly ttlMaxMs: number;
 }
 
+/** What the operator reads of sessions; pino's loggers fit. */
+export interface SessionLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+}
+
 export interface SessionHubOptions {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
   readonly scheduler: Scheduler;
   readonly limits: SessionHubLimits;
+  readonly log: SessionLog;
   readonly random: () => number;
   readonly randomBytes: (size: number) => Buffer;
 }
@@ -48,6 +55,7 @@ export class SessionHub {
   readonly limits: SessionHubLimits;
   readonly leases: SessionHubOptions['leases'];
   readonly scheduler: Scheduler;
+  readonly log: SessionLog;
   readonly #options: SessionHubOptions;
   readonly #connections = new Set<Connection>();
   readonly #groups: readonly Set<Connection>[] = Array.from({ length: HEARTBEAT_GROUPS }, () => new Set<Connection>());
@@ -64,6 +72,7 @@ export class SessionHub {
     this.limits = options.limits;
     this.leases = options.leases;
     this.scheduler = options.scheduler;
+    this.log = options.log;
     options.leases.onNotice((notice) => this.#notify(notice));
     options.coordinator.onReleased(() => {
       for (const connection of this.#unflushed) connection.flush();
@@ -165,7 +174,13 @@ export class SessionHub {
         if (connection.isEnded) return older ? undefined : this.#drop(answer.session, 'dropped');
         this.#bySession.set(answer.session, connection);
         older?.supersede();
-        connection.attach(answer.session);
+        const { session, resumed, leases } = answer;
+        const { remoteAddress } = connection;
+        this.log.debug(
+          { session, client: hello.client, remoteAddress, resumed, leases: leases.length },
+          'session open',
+        );
+        connection.attach(session);
       },
     );
   }
@@ -174,6 +189,7 @@ export class SessionHub {
   leave(connection: Connection, session: string, how: 'bye' | 'dropped' | 'suspended'): void {
     if (this.#bySession.get(session) !== connection) return;
     this.#bySession.delete(session);
+    this.log.debug({ session, how }, 'session without a socket');
     this.#drop(session, how);
   }
 
