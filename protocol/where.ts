@@ -47,13 +47,7 @@ const setOperators = v.strictObject({
   has_none: v.exactOptional(list(integer)),
 });
 
-const labelOperators = v.strictObject({
-  eq: v.exactOptional(text),
-  ne: v.exactOptional(text),
-  in: v.exactOptional(list(text)),
-  nin: v.exactOptional(list(text)),
-  exists: v.exactOptional(v.boolean()),
-});
+const labelOperators = v.strictObject({ ...textOperators.entries, exists: v.exactOptional(v.boolean()) });
 
 export type TextOperators = v.InferOutput<typeof textOperators>;
 export type IntegerOperators = v.InferOutput<typeof integerOperators>;
