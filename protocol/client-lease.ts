@@ -106,7 +106,7 @@ export class HeldLease implements Lease {
     return this.#revocation;
   }
 
-  get signal() {
+  get signal(): AbortSignal {
     return this.#abort.signal;
   }
 

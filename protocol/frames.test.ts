@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CLOSE, shouldReconnect } from './codes.ts';
 import { parseCollectorFrame, parseCoordinatorFrame } from './frames.ts';
-import { COUNT_MAX, ERROR_TEXT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX } from './limits.ts';
+import { COUNT_MAX, ERROR_TEXT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX } from './limits.ts';
 
 const hello = { type: 'hello', id: 1, protocol: 1 };
 const acquire = { type: 'acquire', id: 1, resource: 7, ttl_ms: 60_000 };
@@ -27,7 +27,7 @@ describe('a collector’s frame', () => {
     { type: 'renew', id: 1, leases: Array(RENEW_LEASES_MAX).fill(5) },
     release,
     { ...release, outcome: 'failed', requests: 0 },
-    { ...release, type: 'report', outcome: 'ok', requests: 2 ** 40 },
+    { ...release, type: 'report', outcome: 'ok', requests: REQUESTS_MAX },
     { type: 'count', id: 1, counter: 'pages', by: 0 },
     { type: 'count', id: 1, counter: 'pages', by: Number.MIN_SAFE_INTEGER, key: 'k' },
     { type: 'ping', id: 1 },
@@ -65,7 +65,11 @@ describe('a collector’s frame', () => {
     [{ ...acquire, key: '' }, 'key', 'Invalid length: Expected >=1 but received 0'],
     [{ ...acquire, key: 5 }, 'key', 'Invalid type: Expected string but received 5'],
     [{ ...acquire, count: 0 }, 'count', 'Invalid value: Expected >=1 but received 0'],
-    [{ ...acquire, count: COUNT_MAX + 1 }, 'count', 'Invalid value: Expected <=1000 but received 1001'],
+    [
+      { ...acquire, count: COUNT_MAX + 1 },
+      'count',
+      `Invalid value: Expected <=${COUNT_MAX} but received ${COUNT_MAX + 1}`,
+    ],
     [{ ...acquire, type: 'explain', ttl_ms: 0 }, 'ttl_ms', 'Invalid value: Expected >=1 but received 0'],
     [{ ...acquire, type: 'explain', where: { and: [{ x: 1 }] } }, 'where.and[0].x', 'unknown field'],
     [{ type: 'cancel', id: 1 }, 'request', 'missing'],
@@ -89,6 +93,11 @@ describe('a collector’s frame', () => {
     ],
     [{ ...release, requests: -1 }, 'requests', 'Invalid value: Expected >=0 but received -1'],
     [{ ...release, ttl_ms: 5 }, 'ttl_ms', 'unknown field'],
+    [
+      { ...release, requests: REQUESTS_MAX + 1 },
+      'requests',
+      `Invalid value: Expected <=${REQUESTS_MAX} but received ${REQUESTS_MAX + 1}`,
+    ],
     [{ type: 'count', id: 1, counter: 'pages' }, 'by', 'missing'],
     [{ type: 'count', id: 1, counter: 'pages', by: 0.1 }, 'by', 'Invalid integer: Received 0.1'],
     [{ type: 'ping', id: 1, data: 'x' }, 'data', 'unknown field'],

@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { ERROR_CODES, LEASE_ENDS, type OpenWord, OUTCOMES, PAIR_STATES, REFUSED_REASONS, STRATEGIES } from './codes.ts';
 import { type FrameFault, fieldFault, issueFault } from './frame-fault.ts';
-import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX } from './limits.ts';
+import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX } from './limits.ts';
 import { type Where, whereFault, whereSchema } from './where.ts';
 
 /** Exact in every language: at most 53 bits. */
@@ -72,7 +72,7 @@ const settleFields = {
   lease: token,
   outcome: v.exactOptional(v.picklist(OUTCOMES)),
   /** The lease's total so far, not a difference. */
-  requests: v.exactOptional(natural),
+  requests: v.exactOptional(v.pipe(natural, v.maxValue(REQUESTS_MAX))),
 };
 export const releaseSchema = v.strictObject({ type: v.literal('release'), ...settleFields });
 export const reportSchema = v.strictObject({ type: v.literal('report'), ...settleFields });

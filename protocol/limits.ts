@@ -28,8 +28,10 @@ export const WHERE_LIST_MAX = 1_000;
 
 /** Leases named by one `renew`. */
 export const RENEW_LEASES_MAX = 1_000;
-/** Leases asked for by one `acquire`. */
-export const COUNT_MAX = 1_000;
+/** Leases asked for by one `acquire`: all of them, with their conditions, have to fit one commit. */
+export const COUNT_MAX = 100;
+/** `requests` of one lease, and `rpw` of a pool record: a year at seventy a second. */
+export const REQUESTS_MAX = 2_147_483_647;
 /** Characters in `key`, `sticky`, `client`, `counter`, `api_key`, a label's name, a session's id and secret. */
 export const NAME_LENGTH_MAX = 256;
 /** Characters in a text that a condition compares with. */

@@ -15,9 +15,10 @@ import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
 import { type AdminServer, openAdmin } from './admin/admin-server.ts';
 import { type Config, loadConfig } from './config.ts';
 import { Coordinator, type DomainPort, type Failure } from './coordinator/coordinator.ts';
+import { NewerDataError } from './coordinator/domain.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { makeDataFolder, nodeDisk } from './journal/disk.ts';
-import { CorruptJournalError } from './journal/errors.ts';
+import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { openJournal } from './journal/journal.ts';
 import type { ImportCounts, LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
@@ -40,6 +41,8 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** Tokens of a run begin above seconds since 2025 × 2²⁰: above those of every earlier run, lost and restored ones too. */
 const TOKEN_EPOCH_MS = Date.UTC(2025, 0, 1);
 const TOKENS_PER_SECOND = 2 ** 20;
+/** Well below the last token there can be; reached in the year 2297. */
+const TOKEN_FLOOR_MAX = 2 ** 53 - 2 ** 40;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 
@@ -67,7 +70,12 @@ function clockFrom(recoveredMs: number): Clock {
   return { nowMs: () => recoveredMs + (performance.now() - startMs), utcMs: () => Date.now() };
 }
 
-async function start(config: Config, log: Logger): Promise<void> {
+/** What a signal calls; until the coordinator serves there is nothing to drain, and recovery takes care of the rest. */
+interface Stopper {
+  stop: () => Promise<void>;
+}
+
+async function start(config: Config, log: Logger, stopper: Stopper): Promise<void> {
   const dir = config.dataDir;
   await makeDataFolder(nodeDisk, dir);
   const lock = lockFolder(dir);
@@ -75,6 +83,9 @@ async function start(config: Config, log: Logger): Promise<void> {
 
   const { replica, recovered } = await recoverFolder(dir);
   for (const note of recovered.notes) log.warn({ dir }, note);
+  if (recovered.position > 0 && !recovered.cleanStop) {
+    log.warn({ epoch: recovered.epoch, position: recovered.position }, 'the last run did not stop cleanly');
+  }
   const state = replica.state(leaseDomain.name) as LeaseState;
   const pool = config.pool === undefined ? undefined : await readPool(config.pool, config, state);
 
@@ -137,17 +148,18 @@ async function start(config: Config, log: Logger): Promise<void> {
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   });
-  stopOnSignal(async () => {
+  stopper.stop = async () => {
     await hub.drain(config.drainMs);
     await transport.close();
     await coordinator.stop();
     await admin.close();
     await stopCore();
-  }, log);
+  };
   log.info(
     {
       epoch,
       position: recovered.position,
+      snapshotPosition: recovered.snapshotPosition,
       leases: state.leases.size,
       addresses: state.addresses.size,
       transport: transport.name,
@@ -169,7 +181,10 @@ async function readPool(file: string, config: Config, state: LeaseState): Promis
   } catch (error) {
     throw new Refusal(EXIT.usage, `pool file: ${(error as Error).message}`);
   }
-  const knownResources = new Set([...state.resources.keys(), ...config.resources.keys()]);
+  const knownResources = new Set(config.resources.keys());
+  for (const { id, pool, leases } of state.resources.values()) {
+    if (leases.size > 0 || (pool.size > 0 && !config.poolReplace)) knownResources.add(id);
+  }
   const parsed = parsePool(text, { resourcesMax: config.resourcesMax, knownResources });
   if (!parsed.ok) throw new Refusal(EXIT.usage, [`pool file ${file}:`, ...parsed.problems].join('\n  '));
   return parsed.records;
@@ -182,6 +197,9 @@ async function firstCommands(
   run: { epoch: number; suspendMs: number; pool: readonly PoolRecord[] | undefined },
 ): Promise<ImportCounts | undefined> {
   const tokenFloor = Math.max(0, Math.floor((Date.now() - TOKEN_EPOCH_MS) / 1_000)) * TOKENS_PER_SECOND;
+  if (tokenFloor > TOKEN_FLOOR_MAX) {
+    throw new Refusal(EXIT.usage, `the clock says ${new Date().toISOString()}: tokens would run out of their 53 bits`);
+  }
   await new Promise((resolve) => {
     leases.execute({ type: 'StartEpoch', epoch: run.epoch, tokenFloor, suspendMs: run.suspendMs }, resolve);
   });
@@ -238,7 +256,7 @@ async function listen(config: Config, served: Served): Promise<{ admin: AdminSer
 const SAME_SIGNAL_MS = 1_000;
 
 /** SIGTERM and SIGINT stop in order; a second one stops at once, as a crash would. */
-function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
+function stopOnSignal(stopper: Stopper, log: Logger): void {
   let stoppingSinceMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {
@@ -248,7 +266,7 @@ function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
     }
     stoppingSinceMs = performance.now();
     log.info({ signal }, 'stopping');
-    stop().then(
+    stopper.stop().then(
       () => {
         log.info('stopped');
         process.exit(EXIT.clean);
@@ -265,7 +283,18 @@ function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
 
 function exitOnFailure({ kind, message }: Failure, log: Logger): never {
   log.fatal({ kind }, message);
-  process.exit(kind === 'deposed' ? EXIT.held : EXIT.storage);
+  process.exit({ storage: EXIT.storage, deposed: EXIT.held, bug: EXIT.internal }[kind]);
+}
+
+/** Of a start that failed. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Refusal) return error.exitCode;
+  const isData =
+    error instanceof CorruptJournalError || error instanceof UnknownFormatError || error instanceof NewerDataError;
+  if (isData) return EXIT.data;
+  // The system's own errors here are about the data folder.
+  const isSystemError = error instanceof Error && 'errno' in error;
+  return isSystemError ? EXIT.storage : EXIT.internal;
 }
 
 async function main(): Promise<void> {
@@ -288,11 +317,12 @@ async function main(): Promise<void> {
     log.fatal({ err: error }, 'a bug: stopping at once, nothing more is acknowledged');
     process.exit(EXIT.internal);
   });
+  const stopper: Stopper = { stop: () => Promise.resolve() };
+  stopOnSignal(stopper, log);
   try {
-    await start(config, log);
+    await start(config, log, stopper);
   } catch (error) {
-    const exitCode =
-      error instanceof Refusal ? error.exitCode : error instanceof CorruptJournalError ? EXIT.data : EXIT.internal;
+    const exitCode = exitCodeOf(error);
     log.fatal(exitCode === EXIT.internal ? { err: error } : {}, (error as Error).message);
     process.exit(exitCode);
   }

@@ -72,7 +72,8 @@ function adminApp({ adminKey, routes, health, clock, log }: AdminOptions): Hono 
   });
   app.use(async (context, next) => {
     const { req } = context;
-    if (!isOurs(req.header('host'), req.header('origin'), adminKey !== undefined)) {
+    const { host, origin, 'sec-fetch-site': site } = req.header();
+    if (!isOurs({ host, origin, site }, adminKey !== undefined)) {
       return problemResponse(403, 'foreign host or origin');
     }
     if (adminKey !== undefined && req.path !== HEALTH_PATH && !isKey(req.header('authorization'), adminKey)) {
@@ -92,11 +93,20 @@ function adminApp({ adminKey, routes, health, clock, log }: AdminOptions): Hono 
   return app;
 }
 
+interface Asking {
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  /** `Sec-Fetch-Site`. */
+  readonly site: string | undefined;
+}
+
 /**
  * Whether a browser's page may be behind the request: a page of another origin never, and where no key guards us, no
  * request by a host name that somebody made to point here.
  */
-function isOurs(host: string | undefined, origin: string | undefined, isGuarded: boolean): boolean {
+function isOurs({ host, origin, site }: Asking, isGuarded: boolean): boolean {
+  // Browsers name no origin in a plain GET, an image's say, but they say that it comes from another site.
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return false;
   if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) return false;
   if (isGuarded || host === undefined) return true;
   const name = host.replace(/:\d+$/, '');

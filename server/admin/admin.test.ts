@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { dataFolder, runCoordinator, samplePool, startCoordinator } from '../testing/coordinator-process.ts';
 import { WireClient } from '../testing/wire-client.ts';
@@ -12,6 +13,18 @@ async function serve(env: NodeJS.ProcessEnv = {}, pool: readonly unknown[] = sam
     return { status: response.status, headers: response.headers, body };
   };
   return { coordinator, ask };
+}
+
+/** Of GET /allocate/7/60 with headers that fetch would not send. */
+function statusOf(port: number, headers: Record<string, string>): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path: '/allocate/7/60', headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
 }
 
 describe('the admin port', () => {
@@ -106,19 +119,21 @@ describe('the admin port', () => {
     expect(output.join('\n')).toContain('LEASEHOLD_ADMIN_KEY');
   });
 
+  it('serves no HEAD where a GET would lease', async () => {
+    const { ask, coordinator } = await serve();
+    const head = await fetch(`http://127.0.0.1:${coordinator.adminPort}/allocate/7/60`, { method: 'HEAD' });
+    expect([head.status, head.headers.get('allow')]).toEqual([405, 'GET, POST']);
+    expect((await ask('/allocate/7/60', { method: 'PUT' })).body).toMatchObject({ code: 405 });
+    expect((await ask('/v1/leases')).body).toEqual({ leases: [] });
+  });
+
   it('refuses pages of another origin, and host names that were made to point here', async () => {
     const { ask, coordinator } = await serve();
     expect((await ask('/v1/leases', { headers: { Origin: 'http://evil.example' } })).status).toBe(403);
-    const { request } = await import('node:http');
-    const status = await new Promise((resolve, reject) => {
-      const headers = { Host: 'evil.example' };
-      request({ host: '127.0.0.1', port: coordinator.adminPort, path: '/allocate/7/60', headers }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      })
-        .on('error', reject)
-        .end();
-    });
-    expect(status).toBe(403);
+    // What an image of a page asks with: no Origin, and the browser's word that another site is behind it.
+    const image = await statusOf(coordinator.adminPort, { 'Sec-Fetch-Site': 'cross-site' });
+    expect(image).toBe(403);
+    expect(await statusOf(coordinator.adminPort, { 'Sec-Fetch-Site': 'none' })).toBe(200);
+    expect(await statusOf(coordinator.adminPort, { Host: 'evil.example' })).toBe(403);
   });
 });

@@ -18,7 +18,8 @@ const TIMER_MS_MAX = 3_600_000;
 
 /** Why the coordinator stopped on its own. Nothing was acknowledged after it. */
 export interface Failure {
-  readonly kind: 'storage' | 'deposed';
+  /** `bug`: memory may be ahead of what will ever be written. */
+  readonly kind: 'storage' | 'deposed' | 'bug';
   readonly message: string;
 }
 
@@ -175,8 +176,18 @@ export class Coordinator {
     return this.#durable === this.#position && this.#gate.size === 0 && this.#continuations.length === 0;
   }
 
+  /** Throws on a bug of a domain's, and stops the coordinator: memory may be ahead of what will ever be written. */
   #decide(given: Continuation): void {
-    const { part, command, released, decided } = given;
+    try {
+      while (this.#decideOnce(given)) if (this.#stopped) return;
+    } catch (error) {
+      this.#fail({ kind: 'bug', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      throw error;
+    }
+  }
+
+  /** Whether the command is to be decided again. */
+  #decideOnce({ part, command, released, decided }: Continuation): boolean {
     const { clock, random } = this.#options;
     const nowMs = clock.nowMs();
     const decision = part.domain.decide(part.state, command, { nowMs, utcMs: clock.utcMs(), random });
@@ -190,12 +201,14 @@ export class Coordinator {
     if (decision.answer !== undefined) this.#gate.hold(this.#position, released, decision.answer);
     for (const notice of decision.notices ?? []) this.#gate.hold(this.#position, part.notify, notice);
     if (decision.next !== undefined) {
+      const isAnswered = decision.answer !== undefined;
       this.#continuations.push(
-        decision.answer === undefined ? { ...given, command: decision.next } : silent(part, decision.next),
+        isAnswered ? silent(part, decision.next) : { part, command: decision.next, released, decided },
       );
     }
     // Last, since it may give the next command.
     if (decision.answer !== undefined) decided?.(decision.answer);
+    return decision.again ?? false;
   }
 
   /** One slice of what is due in each domain: its events come before any decision that could see it undone. */
@@ -218,9 +231,12 @@ export class Coordinator {
 
   #turn(): void {
     if (this.#stopped) return;
-    const continuation = this.#continuations.shift();
-    if (continuation) this.#decide(continuation);
     this.#runDue();
+    const continuation = this.#continuations.shift();
+    if (continuation) {
+      this.#decide(continuation);
+      this.#runDue();
+    }
     this.#append();
     this.#release();
     this.#armTimer();

@@ -27,8 +27,19 @@ export interface Decision<Command, Event, Answer, Notice> {
   readonly answer?: Answer;
   /** To others, e.g. the session whose lease ended. */
   readonly notices?: readonly Notice[];
+  /** The same command is decided once more, at once, on the state that these events make. */
+  readonly again?: true;
   /** What remains of a long command: decided in a later turn, when others have had theirs. */
   readonly next?: Command;
+}
+
+/** Data of a kind or version that this build doesn't know: a newer program wrote it. Nothing of it may be passed over. */
+export class NewerDataError extends Error {
+  override readonly name = 'NewerDataError';
+
+  constructor(what: string) {
+    super(`unknown ${what}: was this data written by a newer version?`);
+  }
 }
 
 /** A batch takes at most 1,000 events; a decision that needs more goes on in `next`. */

@@ -1,4 +1,4 @@
-import type { AnyDomain, EventRecord } from './domain.ts';
+import { type AnyDomain, type EventRecord, NewerDataError } from './domain.ts';
 
 /** A record of a snapshot: the domain's name and one of the values of its `encode`. */
 export type SnapshotRecord = readonly [domain: string, record: unknown];
@@ -41,7 +41,7 @@ export class Replica {
 
   #part(domainName: string) {
     const part = this.#parts.get(domainName);
-    if (!part) throw new Error(`unknown domain "${String(domainName)}": was this data written by a newer version?`);
+    if (!part) throw new NewerDataError(`domain "${String(domainName)}"`);
     return part;
   }
 }

@@ -1,10 +1,6 @@
-/** Exit code of a coordinator that refuses damaged data (EX_DATAERR of sysexits.h). */
-export const EXIT_CODE_CORRUPT = 65;
-
 /** The journal holds damage that no crash leaves behind. Nothing was changed; only an explicit repair may go on. */
 export class CorruptJournalError extends Error {
   override readonly name = 'CorruptJournalError';
-  readonly exitCode = EXIT_CODE_CORRUPT;
   readonly file: string;
   readonly offset: number;
 

@@ -226,7 +226,9 @@ const NOTICE_DEFAULT_MAX_MS = 5_000;
 function armNotice(state: LeaseState, lease: Lease): void {
   if (lease.holder.kind !== 'session') return;
   const session = existing(state.sessions, lease.holder.session);
-  const noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
+  let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
+  // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
+  if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);
   if (noticeMs > 0) state.notices.set(lease, lease.deadlineMs - noticeMs);
   else state.notices.delete(lease);
 }

@@ -16,7 +16,7 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
     if (overdue.length > 0) {
       const ends = new LeaseEnds(nowMs);
       for (const lease of overdue.slice(0, EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
-      return { events: ends.events, notices: ends.notices, next: command };
+      return { events: ends.events, notices: ends.notices, again: true };
     }
     return {
       events: [{ type: 'SessionResumed', session: resumable.id, resumeWindowMs, noticeMs }],

@@ -22,7 +22,7 @@ import { type Holder, isSameHolder } from './holder.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { utcDay } from './rolling-requests.ts';
 import { select } from './select.ts';
-import { addressRecord, type Lease, type LeaseState, policyOf, type Resource, TOKEN_BLOCK } from './state.ts';
+import { addressRecord, exists, type Lease, type LeaseState, policyOf, type Resource, TOKEN_BLOCK } from './state.ts';
 
 export type LeaseDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
 
@@ -96,7 +96,7 @@ function startEpoch(command: StartEpoch, { nowMs, utcMs }: DecisionContext): Lea
 
 function acquire(state: LeaseState, command: AcquireLease, { nowMs, utcMs }: DecisionContext): LeaseDecision {
   const resource = state.resources.get(command.resource);
-  if (!resource) {
+  if (!resource || !exists(state, resource)) {
     const message = `resource: no resource ${command.resource}`;
     return { events: [], answer: { type: 'rejected', code: 'unknown_resource', message, path: 'resource' } };
   }
@@ -105,7 +105,7 @@ function acquire(state: LeaseState, command: AcquireLease, { nowMs, utcMs }: Dec
     return { events: [], answer: { type: 'rejected', code: 'not_holder', message: 'the session has ended' } };
   }
   const before = beforeSelection(state, resource, nowMs, utcMs);
-  if (before) return { ...before, next: command };
+  if (before) return { ...before, again: true };
 
   const selection = select(state, resource, command.where, nowMs);
   if (!('addressId' in selection)) return { events: [], answer: { type: 'refused', ...selection } };

@@ -5,7 +5,7 @@
  * their place, trailing ones left out. Meaning and order of a version never change; what must change gets a new one.
  */
 import type { LeaseEnd, Outcome } from '../../protocol/codes.ts';
-import type { EventRecord } from '../coordinator/domain.ts';
+import { type EventRecord, NewerDataError } from '../coordinator/domain.ts';
 import { decodeHolder, encodeHolder, type Holder, type HolderRecord } from './holder.ts';
 import type { PoolChange, ResourcePolicy, SessionEnd } from './state.ts';
 
@@ -67,10 +67,28 @@ const FIELDS = {
 } as const satisfies { [Type in LeaseEvent['type']]: readonly (keyof Extract<LeaseEvent, { type: Type }>)[] };
 
 export const LEASE_DOMAIN = 'lease';
-const VERSION = 1;
+
+/** The version that is written of each event, and the only one that this build reads. */
+const VERSIONS: Readonly<Record<LeaseEvent['type'], number>> = {
+  EpochStarted: 1,
+  DayTurned: 1,
+  TokensReserved: 1,
+  Configured: 1,
+  PoolStaged: 1,
+  PoolCommitted: 1,
+  SessionOpened: 1,
+  SessionSuspended: 1,
+  SessionResumed: 1,
+  SessionEnded: 1,
+  LeaseGranted: 1,
+  LeaseRenewed: 1,
+  LeaseReported: 1,
+  LeaseEnded: 1,
+  ExpiryNoticed: 1,
+};
 
 export function encodeEvent(event: LeaseEvent): EventRecord {
-  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, VERSION];
+  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, VERSIONS[event.type]];
   const values = event as unknown as Readonly<Record<string, unknown>>;
   for (const field of FIELDS[event.type]) {
     record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
@@ -81,11 +99,13 @@ export function encodeEvent(event: LeaseEvent): EventRecord {
 
 /** Throws on what this build doesn't know. */
 export function decodeEvent([domain, type, version, ...values]: EventRecord): LeaseEvent {
-  if (domain !== LEASE_DOMAIN || !Object.hasOwn(FIELDS, type) || version !== VERSION) {
-    throw new Error(`unknown event ${domain}/${type} version ${version}: was this data written by a newer version?`);
+  const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type as LeaseEvent['type']] : undefined;
+  const isKnown = domain === LEASE_DOMAIN && fields && version === VERSIONS[type as LeaseEvent['type']];
+  if (!isKnown || values.length > fields.length) {
+    throw new NewerDataError(`event ${domain}/${type} version ${version}`);
   }
   const event: Record<string, unknown> = { type };
-  for (const [index, field] of FIELDS[type as LeaseEvent['type']].entries()) {
+  for (const [index, field] of fields.entries()) {
     const value = values[index] ?? undefined;
     event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
   }

@@ -1,3 +1,5 @@
+import { NewerDataError } from '../coordinator/domain.ts';
+
 /** Whom a lease belongs to. Only the holder renews, releases and reports. */
 export type Holder =
   | { readonly kind: 'session'; readonly session: string }
@@ -33,6 +35,8 @@ export function decodeHolder([kind, name]: HolderRecord): Holder {
       return { kind, secretHash: name! };
     case 'process':
       return { kind };
+    default:
+      throw new NewerDataError(`kind of holder ${String(kind)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
+import { NewerDataError } from '../coordinator/domain.ts';
 import { RollingRequests } from './rolling-requests.ts';
 import { Address, ensureResource, type LeaseState, type PoolChange } from './state.ts';
 
@@ -20,7 +21,10 @@ export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange
         if (address.leases.length > 0) break;
         state.addresses.delete(address.id);
         state.addressIds.delete(address.address);
+        break;
       }
+      default:
+        throw new NewerDataError(`change of the pool ${String(change[0])}`);
     }
   }
 }

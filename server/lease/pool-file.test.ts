@@ -51,7 +51,7 @@ describe('a pool', () => {
     expect(problems([GOOD, bad, null])).toEqual([
       expect.stringMatching(/^record 1: address: must be host:port .*\(records are counted from 0\)$/),
       'record 1: country: must be a text of 1 to 64 characters',
-      'record 1: rpw: must be an integer from 0 on',
+      'record 1: rpw: must be an integer from 0 to 2147483647',
       'record 1: resource_ids: must be a list of positive integers',
       'record 2: must be an object',
     ]);
@@ -158,7 +158,7 @@ describe('a record', () => {
   it('has an rpw of 0 where it names none', () => {
     const { rpw: _, ...rest } = GOOD;
     expect(records([rest])[0]?.rpw).toBe(0);
-    expect(faults({ rpw: '7' })).toEqual(['rpw: must be an integer from 0 on']);
+    expect(faults({ rpw: '7' })).toEqual(['rpw: must be an integer from 0 to 2147483647']);
   });
 
   it.each([['\u00A0 '], ['x'.repeat(65)], [7], [null]])('refuses the country %j', (country) => {

@@ -1,5 +1,5 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
-import { NAME_LENGTH_MAX } from '../../protocol/limits.ts';
+import { NAME_LENGTH_MAX, REQUESTS_MAX } from '../../protocol/limits.ts';
 import { parseJson } from './parse-json.ts';
 
 /**
@@ -150,7 +150,7 @@ function parseRecord(value: unknown, report: Report): PoolRecord | undefined {
   if (typeof country !== 'string' || country.length > COUNTRY_LENGTH_MAX || country.trim() === '') {
     fault(`country: must be a text of 1 to ${COUNTRY_LENGTH_MAX} characters`);
   }
-  if (!isNatural(rpw)) fault('rpw: must be an integer from 0 on');
+  if (!isNatural(rpw) || rpw > REQUESTS_MAX) fault(`rpw: must be an integer from 0 to ${REQUESTS_MAX}`);
   const resourceIds = parseResourceIds(fields, fault);
   if (fields.labels !== undefined) checkLabels(fields.labels, fault);
   if (fields.weight !== undefined && !(typeof fields.weight === 'number' && fields.weight >= 0)) {

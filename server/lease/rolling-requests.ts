@@ -3,6 +3,8 @@
  * and ages out with that day.
  */
 const DAYS = 7;
+/** A day counts no further: seven of them are still an exact integer. */
+const DAY_REQUESTS_MAX = 2 ** 50;
 const DAY_MS = 86_400_000;
 
 /** Number of the UTC day, days since 1970. */
@@ -32,7 +34,7 @@ export class RollingRequests {
     this.#turnTo(day);
     if (day <= this.#lastDay - DAYS) return;
     const index = day % DAYS;
-    this.#buckets[index] = Math.max(0, this.#buckets[index]! + requests);
+    this.#buckets[index] = Math.min(Math.max(0, this.#buckets[index]! + requests), DAY_REQUESTS_MAX);
   }
 
   /** The sum as of `day`. */

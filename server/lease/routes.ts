@@ -23,6 +23,13 @@ export interface LeaseRoutesOptions {
 
 export function leaseRoutes(options: LeaseRoutesOptions): Hono {
   const app = new Hono();
+  // A lease whose token nobody gets to see helps nobody: HEAD would be served as GET.
+  app.use('/allocate/*', async (context, next) => {
+    if (context.req.method === 'GET' || context.req.method === 'POST') return next();
+    const response = problemResponse(405, 'GET or POST');
+    response.headers.set('Allow', 'GET, POST');
+    return response;
+  });
   for (const path of ['/allocate/:resource/:ttl', '/allocate/:resource/:ttl/:country']) {
     app.on(['GET', 'POST'], path, (context) =>
       allocate(options, context.req.param('resource'), context.req.param('ttl'), context.req.param('country')),
@@ -100,17 +107,17 @@ function leasePage(
   nowMs: number,
   { limit, after, resource }: { limit: number; after: number; resource: number | undefined },
 ): { leases: object[]; next?: number } {
-  const page: { token: number; entry: object }[] = [];
   const held = resource === undefined ? state.leases.values() : (state.resources.get(resource)?.leases.values() ?? []);
+  const page: Lease[] = [];
   for (const lease of held) {
     if (lease.token <= after || lease.deadlineMs <= nowMs) continue;
-    page.push({ token: lease.token, entry: leaseEntry(state, lease, nowMs) });
+    page.push(lease);
     // Without a resource they come in the order of their tokens: one more than the page tells that there is a next.
     if (resource === undefined && page.length > limit) break;
   }
-  page.sort((one, other) => one.token - other.token);
+  if (resource !== undefined) page.sort((one, other) => one.token - other.token);
   const shown = page.slice(0, limit);
-  const leases = shown.map(({ entry }) => entry);
+  const leases = shown.map((lease) => leaseEntry(state, lease, nowMs));
   return page.length > limit ? { leases, next: shown.at(-1)!.token } : { leases };
 }
 

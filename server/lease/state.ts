@@ -223,6 +223,11 @@ export function ensureResource(state: LeaseState, id: number): Resource {
   return resource;
 }
 
+/** By pool record or by policy; what has neither is gone with its last lease. */
+export function exists(state: LeaseState, resource: Resource): boolean {
+  return resource.pool.size > 0 || resource.leases.size > 0 || state.policies.has(resource.id);
+}
+
 export function policyOf(state: LeaseState, resource: number): ResourcePolicy {
   return state.policies.get(resource) ?? state.defaultPolicy;
 }

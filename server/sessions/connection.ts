@@ -8,6 +8,8 @@ import type { Socket, SocketHandlers } from './socket.ts';
 
 /** Faulty frames in a row until the socket is closed. */
 const FAULTS_MAX = 64;
+/** Frames of one socket that may be unanswered; a peer that sends more without waiting is closed. */
+const UNANSWERED_MAX = 16_384;
 /** Messages that may come between `hello` and the decision on it. */
 const EARLY_MESSAGES_MAX = 64;
 /** Pings without any sign of life until the socket is dropped. */
@@ -31,6 +33,7 @@ export class Connection implements SocketHandlers {
   #group: CoordinatorFrame[] = [];
   /** Of a `welcome` that is still on its way: however much a session holds, being told of it is not being slow. */
   #welcomeBytes = 0;
+  #unanswered = 0;
   #faults = 0;
   #missedPongs = 0;
   #cancelHelloTimer: () => void;
@@ -40,7 +43,10 @@ export class Connection implements SocketHandlers {
     this.#socket = socket;
     this.#codec = codecFor(socket.subprotocol);
     this.#cancelHelloTimer = hub.scheduler.setTimer(hub.limits.helloTimeoutMs, () => {
-      if (this.#phase === 'silent') this.end(CLOSE.helloTimeout, 'no hello in time');
+      // After a pause of the process the timer comes before a hello that has long been there to be read.
+      hub.scheduler.defer(() => {
+        if (this.#phase === 'silent') this.end(CLOSE.helloTimeout, 'no hello in time');
+      });
     });
   }
 
@@ -112,6 +118,7 @@ export class Connection implements SocketHandlers {
 
   send(frame: CoordinatorFrame): void {
     if (this.#phase === 'ended') return;
+    if ('id' in frame || frame.type === 'error') this.#unanswered -= 1;
     if (frame.type === 'welcome') return this.#welcome(frame);
     if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
       if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
@@ -150,13 +157,17 @@ export class Connection implements SocketHandlers {
   /** A newer socket carries the session: nothing of this one is taken any more, and the session goes on. */
   supersede(): void {
     this.#handler = undefined;
-    this.end(CLOSE.superseded, 'the session was resumed on a newer socket');
+    this.#phase = 'leaving';
+    // The close tells of the resume, so it waits like any output until that is durable.
+    this.#hub.inOrder(() => this.end(CLOSE.superseded, 'the session was resumed on a newer socket'), undefined);
   }
 
   // ---- inside
 
   #take(value: unknown): void {
     const parsed = parseCollectorFrame(value);
+    this.#unanswered += 1;
+    if (this.#unanswered > UNANSWERED_MAX) return this.end(CLOSE.overloaded, 'too much is unanswered');
     if (!parsed.ok) {
       const { fault } = parsed;
       return fault.code === 'bad_frame' ? this.#refuseBytes(fault.message) : this.#fault(fault);
@@ -182,7 +193,7 @@ export class Connection implements SocketHandlers {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }
     for (const value of values) {
-      if (this.isEnded) return;
+      if (this.#phase === 'ended' || this.#phase === 'leaving') return;
       this.#take(value);
     }
   }
@@ -193,6 +204,7 @@ export class Connection implements SocketHandlers {
       this.#sendError({ code: 'unsupported_protocol', message, path: 'protocol', id: hello.id });
       return this.end(CLOSE.unsupportedProtocol, 'unsupported protocol');
     }
+    if (this.#hub.isOverloaded) return this.refuse('overloaded', 'the disk is behind; try again later', hello.id);
     this.#phase = 'greeting';
     this.#cancelHelloTimer();
     this.#isBatch = hello.batch ?? false;

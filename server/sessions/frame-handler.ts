@@ -32,8 +32,9 @@ export class FrameHandler {
 
   handle(frame: Exclude<CollectorFrame, HelloFrame>): void {
     if (this.#hub.isOverloaded && frame.type !== 'release' && frame.type !== 'bye' && frame.type !== 'ping') {
+      // It saw nothing that could be lost, and behind the disk it would come when it is no longer true.
       const message = 'the disk is behind; try again later';
-      return this.#answer({
+      return this.#send({
         type: 'error',
         id: frame.id,
         code: 'overloaded',
@@ -72,6 +73,7 @@ export class FrameHandler {
       (answer) => {
         switch (answer.type) {
           case 'granted':
+            this.#hub.log.debug({ session: this.session, lease: answer.grant.lease, resource }, 'lease granted');
             return this.#send({ type: 'granted', id, ...answer.grant });
           case 'refused': {
             const { reason, why, retryAfterMs } = answer;
@@ -103,9 +105,11 @@ export class FrameHandler {
   }
 
   #release(frame: ReleaseFrame): void {
-    this.#hub.leases.execute({ type: 'ReleaseLease', holder: this.#holder, ...settlement(frame) }, (answer) =>
-      this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'released', id: frame.id }),
-    );
+    this.#hub.leases.execute({ type: 'ReleaseLease', holder: this.#holder, ...settlement(frame) }, (answer) => {
+      if (answer.type === 'rejected') return this.#send(errorFrame(frame.id, answer));
+      this.#hub.log.debug({ session: this.session, lease: frame.lease }, 'lease released');
+      this.#send({ type: 'released', id: frame.id });
+    });
   }
 
   #report(frame: ReportFrame): void {

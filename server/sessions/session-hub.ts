@@ -217,6 +217,9 @@ export class SessionHub {
   }
 
   #notify(notice: LeaseNotice): void {
+    const { type, session, lease } = notice;
+    if (type === 'LeaseRevoked') this.log.info({ session, lease, reason: notice.reason }, 'lease revoked');
+    else this.log.debug({ session, lease }, type === 'LeaseExpired' ? 'lease expired' : 'lease expiring');
     this.#bySession.get(notice.session)?.push(noticeFrame(notice));
   }
 

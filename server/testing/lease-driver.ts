@@ -43,6 +43,7 @@ export class LeaseDriver {
   /** Decides and follows what remains, to the end or until `isEnough` says so: the rest is held then. */
   execute(command: LeaseCommand, isEnough: (decisions: readonly Decided[]) => boolean = () => false): Decided[] {
     const decisions: Decided[] = [];
+    // A command that is to be decided again goes on at once, without a turn in between.
     let next: LeaseCommand | undefined = command;
     while (next !== undefined) {
       if (decisions.length === DECISIONS_MAX) throw new Error(`${command.type} never comes to an end`);
@@ -54,6 +55,8 @@ export class LeaseDriver {
       }
       const { events, notices = [], answer } = decision;
       decisions.push({ atMs: this.nowMs, events, notices, answer });
+      const { again } = decision;
+      if (again) continue;
       next = decision.next;
       if (next !== undefined && isEnough(decisions)) {
         this.#held.push(next);

@@ -174,8 +174,8 @@ class History {
     const request = this.#request;
     const asked = { type: 'AcquireLease', holder, resource, ttlMs, request, ...(where ? { where } : {}) } as const;
     const { decisions, answer } = this.#execute(asked);
-    if (!model.resources.has(resource) || !model.isPresent(holder)) {
-      const code = model.resources.has(resource) ? 'not_holder' : 'unknown_resource';
+    if (!model.exists(resource) || !model.isPresent(holder)) {
+      const code = model.exists(resource) ? 'not_holder' : 'unknown_resource';
       assert.ok(answer.type === 'rejected' && answer.code === code, `expected ${code}`);
       return decisions;
     }
@@ -297,7 +297,6 @@ class History {
     const bounds = { ttlMinMs: TTL_MIN_MS, ttlMaxMs: TTL_MAX_MS };
     model.defaultPolicy = defaultMax === undefined ? bounds : { ...bounds, maxLeases: defaultMax };
     model.policies = new Map([[2, { ...bounds, maxLeases: ownMax, ttlMaxMs: ownTtlMaxMs }]]);
-    model.resources.add(2);
     const { defaultPolicy, policies } = model;
     return this.#execute({ type: 'Configure', defaultPolicy, policies }).decisions;
   }

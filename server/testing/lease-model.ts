@@ -52,7 +52,6 @@ export class LeaseModel {
   reservedToken = 0;
   defaultPolicy: ResourcePolicy = { ttlMinMs: 0, ttlMaxMs: 0 };
   policies = new Map<number, ResourcePolicy>();
-  readonly resources = new Set<number>();
   addresses: ModelAddress[] = [];
   readonly leases: ModelLease[] = [];
   sessions: ModelSession[] = [];
@@ -131,10 +130,17 @@ export class LeaseModel {
   }
 
   /** When the session of a lease is to be told that it runs out; undefined: never. */
+  /** By pool record, by policy, or by a lease that still lives. */
+  exists(resource: number): boolean {
+    const isLeased = this.live().some((lease) => lease.resource === resource);
+    return isLeased || this.policies.has(resource) || this.serving(resource).length > 0;
+  }
+
   noticeAtMs(lease: ModelLease): number | undefined {
     if (lease.holder.kind !== 'session') return undefined;
     const noticeMs = this.session(lease.holder.session)?.noticeMs ?? Math.min(5_000, Math.floor(lease.ttlMs / 3));
-    return noticeMs === 0 ? undefined : lease.deadlineMs - noticeMs;
+    const aheadMs = noticeMs < lease.ttlMs ? noticeMs : Math.floor(lease.ttlMs / 2);
+    return aheadMs === 0 ? undefined : lease.deadlineMs - aheadMs;
   }
 
   // ---- changes
@@ -250,7 +256,6 @@ export class LeaseModel {
         if (record.rpw !== address.record.rpw) address.requests = imported;
         address.record = record;
       }
-      for (const resource of record.resource_ids) this.resources.add(resource);
     }
     counts.removed = removed.length;
     this.addresses = this.addresses.filter((address) => !removed.includes(address));

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { dataFolder, startCoordinator } from '../server/testing/coordinator-process.ts';
+import { openProxies } from './demo-proxies.ts';
+import { openSite } from './demo-site.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const run = promisify(execFile);
+
+/** What the README shows is what there is: its commands and its ten lines are run here. */
+describe('the README', () => {
+  it('shows the ten lines of examples/ten-lines.ts, which lease and fetch', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const shown = /```ts\n([^]*?)```/.exec(readme)?.[1];
+    const source = await readFile(join(import.meta.dirname, 'ten-lines.ts'), 'utf8');
+    expect(shown).toBe(source.replace("'../protocol/client.ts'", "'leasehold/client'"));
+
+    const [site, proxies] = [await openSite(), await openProxies(1)];
+    onTestFinished(async () => {
+      await proxies.close();
+      await site.close();
+    });
+    const pool = proxies.list.map(({ address }) => ({ address, country: 'US', rpw: 0, resource_ids: [7] }));
+    const { dir, poolFile } = await dataFolder(pool);
+    const coordinator = await startCoordinator(['--data-dir', dir, '--pool', poolFile]);
+    const program = join(ROOT, 'dist/examples/ten-lines.js');
+    const page = `http://127.0.0.1:${site.port}/r/7/page/1`;
+    const { stdout } = await run(process.execPath, [program, `ws://127.0.0.1:${coordinator.port}`, page]);
+    expect(stdout).toMatch(/^\d+ http:\/\/\S+ 200 \d+\n$/);
+  });
+
+  it('shows commands that the sample pool answers', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const { dir } = await dataFolder();
+    const coordinator = await startCoordinator(['--data-dir', dir, '--pool', join(ROOT, 'examples/pool.json')]);
+    const paths = [...readme.matchAll(/^curl localhost:7401(\S+)/gm)].map(([, path]) => path!);
+    expect(paths).toHaveLength(3);
+    for (const path of paths) {
+      const response = await fetch(`http://127.0.0.1:${coordinator.adminPort}${path}`);
+      expect([path, response.status]).toEqual([path, 200]);
+    }
+  });
+
+  it('names a package entry that another package can import, with its types', async () => {
+    const { exports: entries } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+      exports: Record<string, { types: string; default: string }>;
+    };
+    const entry = entries['./client']!;
+    expect(await readFile(join(ROOT, entry.types), 'utf8')).toContain('connect');
+    const script = "import('leasehold/client').then((it) => console.log(typeof it.connect))";
+    const { stdout } = await run(process.execPath, ['-e', script], { cwd: ROOT });
+    expect(stdout).toBe('function\n');
+  });
+});

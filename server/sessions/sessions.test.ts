@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { msgpackCodec } from '../../protocol/codec.ts';
+import type { CollectorFrame, CoordinatorFrame } from '../../protocol/frames.ts';
+import { Coordinator } from '../coordinator/coordinator.ts';
+import { Replica } from '../coordinator/replica.ts';
+import { leaseDomain } from '../lease/lease-domain.ts';
+import { MemoryEventLog } from '../testing/memory-event-log.ts';
+import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
+import { SessionHub } from './session-hub.ts';
+import type { Socket, SocketHandlers } from './socket.ts';
+
+/** The peer's end of a socket, without a network between. */
+class Peer {
+  readonly frames: CoordinatorFrame[] = [];
+  closed: number | undefined;
+  readonly #handlers: SocketHandlers;
+
+  constructor(hub: SessionHub) {
+    const socket: Socket = {
+      remoteAddress: '127.0.0.1',
+      subprotocol: msgpackCodec.subprotocol,
+      send: (message) => {
+        const decoded = msgpackCodec.decode(message);
+        if (decoded.ok) this.frames.push(...([decoded.value].flat() as CoordinatorFrame[]));
+      },
+      bufferedAmount: () => 0,
+      ping: () => {},
+      close: (code) => {
+        this.closed = code;
+      },
+      terminate: () => {
+        this.closed = 1006;
+      },
+    };
+    this.#handlers = hub.accept(socket);
+  }
+
+  get types(): string[] {
+    return this.frames.map(({ type }) => type);
+  }
+
+  send(frame: CollectorFrame | readonly CollectorFrame[]): void {
+    this.#handlers.message(msgpackCodec.encode(frame));
+  }
+}
+
+async function start() {
+  const clock = new VirtualClock();
+  const scheduler = new VirtualScheduler(clock);
+  const log = new MemoryEventLog();
+  const random = () => 0.5;
+  const coordinator = new Coordinator({
+    replica: new Replica([leaseDomain]),
+    log,
+    position: 0,
+    epoch: 1,
+    clock,
+    scheduler,
+    random,
+    onFailure: ({ message }) => {
+      throw new Error(message);
+    },
+  });
+  const leases = coordinator.mount(leaseDomain);
+  let sessions = 0;
+  const hub = new SessionHub({
+    coordinator,
+    leases,
+    scheduler,
+    log: { debug() {}, info() {} },
+    random,
+    randomBytes: (size) => Buffer.alloc(size, ++sessions),
+    limits: {
+      heartbeatMs: 10_000,
+      helloTimeoutMs: 1_000,
+      closeTimeoutMs: 1_000,
+      resumeWindowMaxMs: 60_000,
+      noticeMs: undefined,
+      sessionsMax: 100,
+      outboxBytesMax: 65_536,
+      ttlMinMs: 200,
+      ttlMaxMs: 60_000,
+    },
+  });
+  const defaultPolicy = { ttlMinMs: 200, ttlMaxMs: 60_000 };
+  leases.execute({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 20_000 }, () => {});
+  leases.execute({ type: 'Configure', defaultPolicy, policies: new Map() }, () => {});
+  const records = [{ address: '10.0.0.1:1', country: 'US', rpw: 0, resource_ids: [7] }];
+  leases.execute({ type: 'ImportPool', records, replace: false }, () => {});
+  await scheduler.advance(10);
+  const open = async (fields: object = {}) => {
+    const peer = new Peer(hub);
+    peer.send({ type: 'hello', id: 1, protocol: 1, ...fields });
+    await scheduler.advance(10);
+    return peer;
+  };
+  return { clock, scheduler, log, hub, open };
+}
+
+const acquire = (id: number) => ({ type: 'acquire', id, resource: 7, ttl_ms: 30_000 }) as const;
+
+describe('a session', () => {
+  it('hears nothing of a grant, nor of what came after it, until the grant is durable', async () => {
+    const { scheduler, log, open } = await start();
+    const peer = await open();
+    log.hold();
+    peer.send(acquire(2));
+    peer.send({ type: 'ping', id: 3 });
+    await scheduler.advance(100);
+    expect(peer.types).toEqual(['welcome']);
+    log.release();
+    await scheduler.advance(10);
+    expect(peer.types).toEqual(['welcome', 'granted', 'pong']);
+  });
+
+  it('is told at once that the disk hangs, and so is whoever comes', async () => {
+    const { scheduler, log, open } = await start();
+    const [first, idle] = [await open(), await open()];
+    log.hold();
+    first.send(acquire(2));
+    await scheduler.advance(3_000);
+    idle.send(acquire(2));
+    expect(idle.frames.at(-1)).toMatchObject({ type: 'error', id: 2, code: 'overloaded', retry_after_ms: 1_000 });
+    const late = await open();
+    expect(late.frames).toMatchObject([{ type: 'error', code: 'overloaded' }]);
+    expect(late.closed).toBe(4003);
+    log.release();
+    await scheduler.advance(10);
+    expect(first.types).toEqual(['welcome', 'granted']);
+    idle.send(acquire(3));
+    await scheduler.advance(10);
+    expect(idle.frames.at(-1)).toMatchObject({ type: 'refused' });
+  });
+
+  it('moves to a newer socket: the older is heard no more at once, and closed when the resume is durable', async () => {
+    const { scheduler, log, open } = await start();
+    const older = await open({ resume_window_ms: 5_000 });
+    const [welcome] = older.frames;
+    if (welcome?.type !== 'welcome') throw new Error('no welcome');
+    log.hold();
+    const newer = await open({ resume: { session: welcome.session, secret: welcome.secret } });
+    older.send(acquire(2));
+    await scheduler.advance(100);
+    expect(older.closed).toBeUndefined();
+    log.release();
+    await scheduler.advance(10);
+    expect(older.closed).toBe(4504);
+    expect(older.types).toEqual(['welcome']);
+    expect(newer.frames).toMatchObject([{ type: 'welcome', resumed: true, leases: [] }]);
+    newer.send(acquire(2));
+    await scheduler.advance(10);
+    expect(newer.types).toEqual(['welcome', 'granted']);
+  });
+
+  it('is not refused for a pause of the process while its hello was there to be read', async () => {
+    const { clock, scheduler, hub } = await start();
+    const peer = new Peer(hub);
+    clock.move(5_000);
+    // The overdue timer fires before the sockets are read.
+    const timers = scheduler.advance(0);
+    peer.send({ type: 'hello', id: 1, protocol: 1 });
+    await timers;
+    await scheduler.advance(10);
+    expect(peer.types).toEqual(['welcome']);
+    const silent = new Peer(hub);
+    await scheduler.advance(1_100);
+    expect(silent.closed).toBe(4002);
+  });
+
+  it('is closed when it asks far more than it waits to be answered', async () => {
+    const { scheduler, log, open } = await start();
+    const peer = await open({ batch: true, resume_window_ms: 5_000 });
+    log.hold();
+    peer.send([acquire(2)]);
+    for (let message = 0; message < 17 && peer.closed === undefined; message += 1) {
+      peer.send(Array.from({ length: 1_024 }, (_, index) => ({ type: 'ping', id: index }) as const));
+    }
+    expect(peer.closed).toBe(4003);
+    log.release();
+    await scheduler.advance(10);
+    expect(peer.types).toEqual(['welcome']);
+  });
+
+  it('takes nothing of an array behind the fault that closes it', async () => {
+    const { scheduler, open } = await start();
+    const peer = await open({ batch: true, resume_window_ms: 5_000 });
+    const faults = Array.from({ length: 64 }, (_, index) => ({ type: 'nonsense', id: index }));
+    peer.send([...(faults as unknown as CollectorFrame[]), acquire(99)]);
+    await scheduler.advance(10);
+    expect(peer.closed).toBe(4505);
+    expect(peer.types).not.toContain('granted');
+    expect(peer.types.filter((type) => type === 'error')).toHaveLength(64);
+  });
+});
