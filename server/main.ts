@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import type { Hono } from 'hono';
 import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
 import { type AdminServer, openAdmin } from './admin/admin-server.ts';
@@ -81,6 +81,10 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
   const lock = lockFolder(dir);
   if (lock === 'held') throw new Refusal(EXIT.held, `${dir} is in use by another coordinator`);
 
+  // A folder that somebody else made, a mounted volume or the one in git, may not be ours to change.
+  await chmod(dir, 0o700).catch((error: Error) =>
+    log.warn({ dir }, `the data folder stays open to others: ${error.message}`),
+  );
   const { replica, recovered } = await recoverFolder(dir);
   for (const note of recovered.notes) log.warn({ dir }, note);
   if (recovered.position > 0 && !recovered.cleanStop) {

@@ -48,6 +48,27 @@ describe('coordinator: what leaves, and when', () => {
     expect(bench.left.slice(4)).toEqual(['b', 'notice of b', 'read of 2']);
   });
 
+  it('decides a command again before any that came behind it', async () => {
+    const bench = new Bench();
+    bench.execute({ type: 'Repeat', text: 'again', times: 3 });
+    bench.write('behind');
+    await bench.settle();
+    expect(bench.state.happened).toEqual(['again', 'again', 'again', 'behind']);
+    expect(bench.left).toEqual(['again', 'behind']);
+  });
+
+  it('stops at a bug, and nothing that was decided with it or behind it leaves or is written', async () => {
+    const bench = new Bench();
+    await bench.held('a');
+    expect(() => bench.execute({ type: 'Overflow' })).toThrow('more than a batch may hold');
+    expect(bench.failures).toMatchObject([{ kind: 'bug' }]);
+    bench.write('b');
+    bench.log.release();
+    await bench.settle();
+    expect(bench.left).toEqual([]);
+    expect(bench.log.batches).toHaveLength(1);
+  });
+
   it('lets what has seen nothing new leave without the disk, in the turn and not within the call', async () => {
     const bench = new Bench();
     bench.execute({ type: 'Refuse' });

@@ -13,6 +13,10 @@ export type BenchCommand =
   /** So many events of so many characters each. */
   | { readonly type: 'Write'; readonly text: string; readonly events?: number; readonly notice?: string }
   | { readonly type: 'Refuse' }
+  /** Happens so many times before it is answered, in one turn. */
+  | { readonly type: 'Repeat'; readonly text: string; readonly times: number }
+  /** Its events can't be written: a bug. */
+  | { readonly type: 'Overflow' }
   /** Happens, and isn't written. */
   | { readonly type: 'Mention'; readonly text: string }
   /** One event a slice; the answer with the last, or with the first. */
@@ -41,6 +45,13 @@ export const benchDomain: Domain<BenchState, BenchCommand, BenchEvent, BenchAnsw
       }
       case 'Refuse':
         return { events: [], answer: `refused after ${state.happened.length}` };
+      case 'Repeat': {
+        const { text, times } = command;
+        const isEnough = state.happened.filter((it) => it === text).length === times;
+        return isEnough ? { events: [], answer: text } : { events: [{ type: 'Happened', text }], again: true };
+      }
+      case 'Overflow':
+        return { events: [{ type: 'Happened', text: 'x'.repeat(2_000_000) }], answer: 'overflow' };
       case 'Mention':
         return { events: [{ type: 'Mentioned', text: command.text }], answer: command.text };
       case 'Long': {
