@@ -10,15 +10,13 @@ import type { Socket, SocketHandlers } from './socket.ts';
 const FAULTS_MAX = 64;
 /** Frames of one socket that may be unanswered; a peer that sends more without waiting is closed. */
 const UNANSWERED_MAX = 16_384;
-/** Messages that may come between `hello` and the decision on it. */
-const EARLY_MESSAGES_MAX = 64;
 /** Pings without any sign of life until the socket is dropped. */
 const MISSED_PONGS_MAX = 2;
 
 /**
  * One socket from its opening to its end: what is said before there is a session, and to which session it belongs.
  *
- *   silent → greeting (decided) → open (welcome has left) → ended
+ *   silent → greeting (hello is decided) → open (welcome has left) → leaving (nothing more is taken) → ended
  */
 export class Connection implements SocketHandlers {
   readonly #hub: SessionHub;
@@ -27,7 +25,6 @@ export class Connection implements SocketHandlers {
   #phase: 'silent' | 'greeting' | 'open' | 'leaving' | 'ended' = 'silent';
   /** Set with the decision on `hello`; from then on frames are taken. */
   #handler: FrameHandler | undefined;
-  #early: (Uint8Array | string)[] = [];
   #isBatch = false;
   /** Frames of a `batch` session that leave with the group of outputs under way. */
   #group: CoordinatorFrame[] = [];
@@ -67,11 +64,6 @@ export class Connection implements SocketHandlers {
   message(message: Uint8Array | string): void {
     if (this.#phase === 'ended' || this.#phase === 'leaving') return;
     this.#missedPongs = 0;
-    if (this.#phase === 'greeting' && !this.#handler) {
-      this.#early.push(message);
-      if (this.#early.length > EARLY_MESSAGES_MAX) this.end(CLOSE.overloaded, 'too much before welcome');
-      return;
-    }
     const decoded = this.#codec.decode(message);
     if (!decoded.ok) return this.#refuseBytes(decoded.message);
     if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value);
@@ -166,13 +158,12 @@ export class Connection implements SocketHandlers {
 
   #take(value: unknown): void {
     const parsed = parseCollectorFrame(value);
-    this.#unanswered += 1;
-    if (this.#unanswered > UNANSWERED_MAX) return this.end(CLOSE.overloaded, 'too much is unanswered');
     if (!parsed.ok) {
       const { fault } = parsed;
       return fault.code === 'bad_frame' ? this.#refuseBytes(fault.message) : this.#fault(fault);
     }
     this.#faults = 0;
+    if (this.#isTooMuch()) return;
     const { frame } = parsed;
     if (this.#handler) {
       if (frame.type === 'hello') {
@@ -214,9 +205,6 @@ export class Connection implements SocketHandlers {
   /** The hub's decision on `hello`: the session is open in the coordinator, though nothing has been said of it yet. */
   attach(session: string): void {
     this.#handler = new FrameHandler(this.#hub, this, session);
-    const early = this.#early;
-    this.#early = [];
-    for (const message of early) this.message(message);
   }
 
   /** The hub's refusal of `hello`. */
@@ -228,7 +216,6 @@ export class Connection implements SocketHandlers {
   #finish(how: 'bye' | 'dropped' | 'suspended'): void {
     this.#phase = 'ended';
     this.#cancelHelloTimer();
-    this.#early = [];
     this.#group = [];
     if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
   }
@@ -247,12 +234,20 @@ export class Connection implements SocketHandlers {
 
   /** Answers a faulty frame, in its turn among the answers; a peer that sends nothing else is closed. */
   #fault(fault: FrameFault): void {
+    if (this.#isTooMuch()) return;
     this.#hub.inOrder((faulty: FrameFault) => this.#sendError(faulty), fault);
     this.#faults += 1;
     if (this.#faults < FAULTS_MAX) return;
     this.#phase = 'leaving';
     const reason = `${FAULTS_MAX} faulty frames in a row`;
     this.#hub.inOrder(() => this.end(CLOSE.tooManyErrors, reason), undefined);
+  }
+
+  /** Counts a frame that is to be answered, and closes where too many are not. */
+  #isTooMuch(): boolean {
+    this.#unanswered += 1;
+    if (this.#unanswered > UNANSWERED_MAX) this.end(CLOSE.overloaded, 'too much is unanswered');
+    return this.isEnded;
   }
 
   #sendError(fault: FrameFault): void {
