@@ -233,7 +233,6 @@ export const renewalSchema = v.union([
   v.object({ lease: token, ttl_ms: natural, clamped: v.exactOptional(v.boolean()) }),
   v.object({ lease: token, lost: v.literal(true) }),
 ]);
-export type Renewal = v.InferOutput<typeof renewalSchema>;
 export const renewedSchema = v.union([
   renewedOneSchema,
   v.object({ type: v.literal('renewed'), id, leases: v.array(renewalSchema) }),

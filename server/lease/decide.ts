@@ -101,7 +101,7 @@ function acquire(state: LeaseState, command: AcquireLease, { nowMs, utcMs }: Dec
     return { events: [], answer: { type: 'rejected', code: 'unknown_resource', message, path: 'resource' } };
   }
   if (!isPresent(state, command.holder, nowMs)) {
-    // It left between two turns of this command; a lease of it would be nobody's.
+    // Whoever speaks for it: a lease of a session that has gone would be nobody's.
     return { events: [], answer: { type: 'rejected', code: 'not_holder', message: 'the session has ended' } };
   }
   const before = beforeSelection(state, resource, nowMs, utcMs);
