@@ -140,7 +140,6 @@ export interface CollectorFlags {
   readonly target: string;
   readonly ttlMs: number;
   readonly pagesPerLease: number;
-  readonly retryMaxMs: number;
 }
 
 /** A reference client and what it says of itself. */
@@ -149,11 +148,12 @@ export class CollectorProcess extends Child {
   readonly resource: number;
   readonly #events: TimedEvent[];
 
-  constructor({ url, name, resource, country, target, ttlMs, pagesPerLease, retryMaxMs }: CollectorFlags) {
+  constructor({ url, name, resource, country, target, ttlMs, pagesPerLease }: CollectorFlags) {
     const events: TimedEvent[] = [];
-    const flags = { url, name, resource, country, target, 'ttl-ms': ttlMs };
-    const paces = { 'pages-per-lease': pagesPerLease, 'retry-max-ms': retryMaxMs };
-    const given = Object.entries({ ...flags, ...paces }).filter(([, value]) => value !== undefined);
+    const paces = { 'ttl-ms': ttlMs, 'pages-per-lease': pagesPerLease };
+    const given = Object.entries({ url, name, resource, country, target, ...paces }).filter(
+      ([, value]) => value !== undefined,
+    );
     super([COLLECTOR, '--tell-target', ...given.flatMap(([flag, value]) => [`--${flag}`, String(value)])], (line) => {
       const event = parseEvent(line);
       if (event && events.length < EVENTS_MAX) events.push({ ...event, atMs: performance.now() });

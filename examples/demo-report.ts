@@ -11,7 +11,8 @@ export interface Outcome {
   readonly failedFetches: number;
   readonly stoppedFetches: number;
   readonly granted: number;
-  readonly refused: number;
+  /** Requests that had to stand in line. */
+  readonly waits: number;
   /** Ended without their holder's doing: it was killed, or they ran out. */
   readonly autoReleased: number;
   readonly kill: CollectorKill;
@@ -59,7 +60,7 @@ export function problemsOf(outcome: Outcome): string[] {
   expect(outcome.pages > 0, 'no page was fetched');
   expect(outcome.pagesAfterRestart > 0, 'no page was fetched after the restart');
   expect(overlaps.windows > overlaps.pairs, 'no address was used by two holders one after the other');
-  expect(outcome.refused > 0, 'nobody ever had to wait: no contention');
+  expect(outcome.waits > 0, 'nobody ever had to wait: no contention');
   expect(
     kill.freedAfterMs < kill.ttlLeftMs,
     `the killed collector's lease came free only after ${kill.freedAfterMs} ms`,
@@ -82,7 +83,7 @@ export function tableOf(outcome: Outcome): string {
     ['· after its restart', outcome.pagesAfterRestart],
     ['failed fetches', outcome.failedFetches],
     ['fetches stopped as their lease ended', outcome.stoppedFetches],
-    ['leases granted', outcome.granted, `and ${outcome.refused} refusals while nothing was free`],
+    ['leases granted', outcome.granted, `${outcome.waits} of them asked for while nothing was free`],
     ['leases auto-released', outcome.autoReleased, `of the killed collector after ${ms(kill.freedAfterMs)}`],
     ['collectors', outcome.collectors, `1 killed; ${kill.grantedTo} had its address after ${ms(kill.grantedAfterMs)}`],
     ['coordinator restarts survived', 1, `${restart.leasesKept} of ${restart.leasesBefore} leases there again`],

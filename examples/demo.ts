@@ -47,8 +47,6 @@ const COLLECTORS: readonly { readonly resource: number; readonly country?: strin
 const TTL_MS = 4_000;
 /** So many pages take longer than half of the TTL: leases have to be renewed. */
 const PAGES_PER_LEASE = 60;
-/** Who was refused asks again so soon that it shows how fast an address comes free. */
-const RETRY_MAX_MS = 200;
 const HEARTBEAT_MS = 2_000;
 /** When it happens, as shares of the time. */
 const KILL_AT = 0.3;
@@ -86,7 +84,7 @@ async function setUp(signal: AbortSignal, cleanups: Cleanup[]): Promise<Stage> {
 
   const collectors = COLLECTORS.map((collector, index) => {
     const target = `http://127.0.0.1:${site.port}/r/${collector.resource}/`;
-    const pace = { ttlMs: TTL_MS, pagesPerLease: PAGES_PER_LEASE, retryMaxMs: RETRY_MAX_MS };
+    const pace = { ttlMs: TTL_MS, pagesPerLease: PAGES_PER_LEASE };
     return new CollectorProcess({
       url: coordinator.url,
       name: `collector-${index + 1}`,
@@ -218,7 +216,7 @@ async function run(seconds: number, signal: AbortSignal, cleanups: Cleanup[]): P
     failedFetches: events('page_failed').length,
     stoppedFetches: events('page_stopped').length,
     granted: events('granted').length,
-    refused: events('refused').length,
+    waits: events('queued').length,
     // The killed collector could not say of its own that it is gone.
     autoReleased: events('lost').length + kills.size,
     kill,

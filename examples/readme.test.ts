@@ -36,11 +36,16 @@ describe('the README', () => {
     const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
     const { dir } = await dataFolder();
     const coordinator = await startCoordinator(['--data-dir', dir, '--pool', join(ROOT, 'examples/pool.json')]);
-    const paths = [...readme.matchAll(/^curl localhost:7401(\S+)/gm)].map(([, path]) => path!);
-    expect(paths).toHaveLength(3);
-    for (const path of paths) {
-      const response = await fetch(`http://127.0.0.1:${coordinator.adminPort}${path}`);
-      expect([path, response.status]).toEqual([path, 200]);
+    const commands = [...readme.matchAll(/^curl (?:-X ([A-Z]+) )?(?:-d '([^']*)' )?'?localhost:7401([^\s']+)/gm)];
+    expect(commands).toHaveLength(readme.match(/^curl /gm)!.length);
+    let lease = 0;
+    for (const [, method, body, path = ''] of commands) {
+      const url = `http://127.0.0.1:${coordinator.adminPort}${path.replace('/N', `/${lease}`)}`;
+      const init = body === undefined ? { method: method ?? 'GET' } : { method: method ?? 'POST', body };
+      const response = await fetch(url, init);
+      expect([path, response.ok]).toEqual([path, true]);
+      // The lease N of the commands that follow.
+      lease = ((await response.json()) as { lease?: number }).lease ?? lease;
     }
   });
 

@@ -10,7 +10,8 @@ const USAGE = `usage: reference-client --url ws://HOST:PORT --resource ID --targ
   --ttl-ms MS            of a lease, which is renewed while it is needed (default: 5000)
   --pages N              stop after so many (default: at SIGINT or SIGTERM)
   --pages-per-lease N    (default: 100)
-  --retry-max-ms MS      the longest wait after a refusal (default: 10000)
+  --wait-ms MS           the longest time in line for one request (default: 60000)
+  --retry-max-ms MS      the longest pause where it can't be served now (default: 10000)
   --tell-target          send the headers x-lease and x-collector along
 `;
 
@@ -55,6 +56,7 @@ export function parseOptions(argv: readonly string[], signal: AbortSignal): Coll
     ttlMs: count('ttl-ms', flags['ttl-ms'] ?? '5000'),
     ...(flags.pages === undefined ? {} : { pagesMax: count('pages', flags.pages) }),
     pagesPerLease: count('pages-per-lease', flags['pages-per-lease'] ?? '100'),
+    waitMs: count('wait-ms', flags['wait-ms'] ?? '60000'),
     retryMaxMs: count('retry-max-ms', flags['retry-max-ms'] ?? '10000'),
     tellTarget: flags['tell-target'] ?? false,
     signal,
@@ -75,6 +77,7 @@ function parseFlags(argv: readonly string[]) {
         'ttl-ms': { type: 'string' },
         pages: { type: 'string' },
         'pages-per-lease': { type: 'string' },
+        'wait-ms': { type: 'string' },
         'retry-max-ms': { type: 'string' },
         'tell-target': { type: 'boolean' },
       },

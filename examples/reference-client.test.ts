@@ -69,6 +69,7 @@ function startCollector(options: Pick<CollectorOptions, 'url' | 'target'> & Part
     resource: RESOURCE,
     ttlMs: 5_000,
     pagesPerLease: 100,
+    waitMs: 30_000,
     retryMaxMs: 100,
     tellTarget: true,
     signal: stop.signal,
@@ -119,8 +120,21 @@ it('takes turns with another one on the only address', async () => {
     startCollector({ url, target, name, pagesPerLease: 2, pagesMax: 6 }),
   );
   expect(await Promise.all(collectors.map(({ done }) => done))).toEqual([6, 6]);
-  expect(collectors.flatMap(({ eventsOf }) => eventsOf('refused'))).not.toEqual([]);
+  expect(collectors.flatMap(({ eventsOf }) => eventsOf('queued'))).not.toEqual([]);
+  expect(collectors.flatMap(({ eventsOf }) => eventsOf('refused'))).toEqual([]);
   expect(findOverlaps(site.visits())).toMatchObject({ findings: [], pairs: 1, windows: 6 });
+});
+
+it('asks again when its time in line is over', async () => {
+  const { url } = await setUp(1);
+  const { site, target } = await openTarget();
+  const holder = startCollector({ url, target, pagesPerLease: 1_000_000 });
+  await expect.poll(() => site.visits().length).toBeGreaterThan(0);
+  const waiting = startCollector({ url, target, waitMs: 20, pagesMax: 1 });
+  await expect.poll(() => waiting.eventsOf('refused').length).toBeGreaterThan(1);
+  expect(new Set(waiting.eventsOf('refused').map(({ reason }) => reason))).toEqual(new Set(['wait_timeout']));
+  holder.stop();
+  expect(await waiting.done).toBe(1);
 });
 
 it('stops in the middle of a page when its lease is revoked, and goes on with another address', async () => {

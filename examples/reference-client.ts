@@ -9,8 +9,10 @@
  *    lease ends, for whatever reason, even when nothing can be heard of the coordinator.
  * 2. A lease is released only after the last fetch through its address has come to its end.
  * 3. `expiring` and `revoking` mean: finish the page, hand the address back.
- * 4. A refusal says when to ask again; to ask earlier helps nobody.
+ * 4. Where nothing is free it stands in line, and is granted an address the moment its turn comes. To ask again and again
+ *    instead would be slower, and unfair to those who wait.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProxyAgent, request } from 'undici';
 import { type Client, connect, type Lease, LeaseholdError, RefusedError, type Settlement } from '../protocol/client.ts';
@@ -30,7 +32,9 @@ export interface CollectorOptions {
   readonly pagesMax?: number;
   /** Then the address has done enough for a while, and others have their turn. */
   readonly pagesPerLease: number;
-  /** The longest wait after a refusal, however far off the coordinator expects an address. */
+  /** The longest time in line for one request; then the next one is made. */
+  readonly waitMs: number;
+  /** The longest pause after an answer that it can't be served now, however long it says. */
   readonly retryMaxMs: number;
   /** Tell the target which lease a request belongs to, for one that checks it. It also tells it who asks. */
   readonly tellTarget: boolean;
@@ -43,6 +47,8 @@ export type CollectorEvent =
   | { readonly event: 'connected'; readonly session: string; readonly epoch: number; readonly resumed: boolean }
   | { readonly event: 'disconnected'; readonly code: number; readonly leases: number }
   | { readonly event: 'granted'; readonly lease: number; readonly resource: number; readonly proxy: string }
+  /** Once for each request that waits. */
+  | { readonly event: 'queued'; readonly position: number }
   | { readonly event: 'refused'; readonly reason: string; readonly retryInMs: number }
   | { readonly event: 'page_failed'; readonly lease: number; readonly page: number; readonly message: string }
   | { readonly event: 'page_stopped'; readonly lease: number; readonly page: number; readonly message: string }
@@ -65,8 +71,16 @@ const RETRY_DEFAULT_MS = 1_000;
 const RETRY_MIN_MS = 50;
 /** The leases of a broken connection live on for a while: be back by then. */
 const RECONNECT = { minMs: 100, maxMs: 2_000 } as const;
-/** What the coordinator can't help with now, and may be able to later. */
-const PASSING_ERRORS = ['overloaded', 'storage_full', 'rate_limited', 'too_many', 'disconnected', 'timeout'];
+/** What the coordinator can't help with now, and may be able to later. `lease_lost`: granted, and over before it came. */
+const PASSING_ERRORS = [
+  'overloaded',
+  'storage_full',
+  'rate_limited',
+  'too_many',
+  'disconnected',
+  'timeout',
+  'lease_lost',
+];
 
 /** Collects until `signal` or `pagesMax`; the pages fetched. Rejects where trying again would meet the same answer. */
 export async function runCollector(options: CollectorOptions): Promise<number> {
@@ -99,15 +113,22 @@ export async function runCollector(options: CollectorOptions): Promise<number> {
   return pages;
 }
 
-/** Undefined: not now; the wait is over, ask again. */
+/** Undefined: not now; the pause is over, ask again. */
 async function acquire(client: Client, options: CollectorOptions): Promise<Lease | undefined> {
-  const { resource, ttlMs, country, retryMaxMs, signal, log } = options;
+  const { resource, ttlMs, waitMs, country, retryMaxMs, signal, log } = options;
   const where = country === undefined ? {} : { where: { country: { eq: country } } };
+  let isInLine = false;
+  const onQueued = (position: number) => {
+    if (!isInLine) log({ event: 'queued', position });
+    isInLine = true;
+  };
   let reason: string;
   let retryAfterMs: number | undefined;
   try {
     // A short TTL that is renewed for as long as it is needed: if we hang, the address isn't lost to others for long.
-    return await client.acquire({ resource, ttlMs, ...where, autoRenew: true, signal });
+    const lease = { resource, ttlMs, ...where, autoRenew: true };
+    // By its key the request is known again when the connection breaks: it keeps its place, and is never granted twice.
+    return await client.acquire({ ...lease, waitMs, onQueued, key: randomUUID(), signal });
   } catch (error) {
     if (signal.aborted) return undefined;
     if (error instanceof RefusedError) reason = error.reason;
@@ -115,9 +136,11 @@ async function acquire(client: Client, options: CollectorOptions): Promise<Lease
     else throw error;
     retryAfterMs = error.retryAfterMs;
   }
-  const waitMs = Math.max(RETRY_MIN_MS, Math.min(retryAfterMs ?? RETRY_DEFAULT_MS, retryMaxMs));
+  // Whoever has waited stands in line again at once.
+  if (reason === 'wait_timeout') retryAfterMs = 0;
+  const pauseMs = Math.max(RETRY_MIN_MS, Math.min(retryAfterMs ?? RETRY_DEFAULT_MS, retryMaxMs));
   // Those who were refused together don't come back together.
-  const retryInMs = Math.round(waitMs * (1 + Math.random() / 4));
+  const retryInMs = Math.round(pauseMs * (1 + Math.random() / 4));
   log({ event: 'refused', reason, retryInMs });
   await pause(retryInMs, signal);
   return undefined;

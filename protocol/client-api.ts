@@ -3,7 +3,7 @@ import type { BackoffBounds } from './backoff.ts';
 import type { LeaseEnding } from './client-errors.ts';
 import type { WebSocketConstructor } from './client-socket.ts';
 import type { Outcome, Strategy } from './codes.ts';
-import type { AddressRecord } from './frames.ts';
+import type { AddressRecord, Why } from './frames.ts';
 import type { Where } from './where.ts';
 
 export interface ReconnectOptions extends Partial<BackoffBounds> {
@@ -27,7 +27,7 @@ export interface ConnectOptions {
   readonly reconnect?: ReconnectOptions | false;
   /** From opening a socket to the coordinator's `welcome`, for each attempt. Default: 10 s. */
   readonly connectTimeoutMs?: number;
-  /** From a request to its answer, reconnecting included; `waitMs` comes on top. Default: 10 s. */
+  /** From a request to its answer, reconnecting included; an acquire's `waitMs` comes on top. Default: 10 s. */
   readonly requestTimeoutMs?: number;
   /**
    * Default: the global one, or `ws` where there is none (Node 20). Only `ws` can tell an upgrade that was refused from
@@ -44,24 +44,45 @@ export interface ConnectOptions {
   readonly wallNow?: () => number;
 }
 
-export interface AcquireOptions {
+/** What is asked for. */
+export interface AcquireTerms {
   readonly resource: number;
   readonly ttlMs: number;
   readonly where?: Where;
   readonly strategy?: Strategy;
-  /** The string that `strategy: 'sticky'` goes by. */
+  /** The same text gets the same address while that is free. Stands for `strategy: 'sticky'`. */
   readonly sticky?: string;
-  /** How long to queue where nothing is free. Default: not at all. */
+  /** How long to stand in line where nothing can be granted at once, at most a day. Default: not at all. */
   readonly waitMs?: number;
+}
+
+export interface AcquireOptions extends AcquireTerms {
   /**
    * Makes the acquire idempotent for the session: the same key gives the same lease. Only an acquire with a key can be
-   * repeated by the client after a broken connection, and keeps its place in the queue then.
+   * sent again where a broken connection left nothing of it; without one it fails then, with `disconnected`.
    */
   readonly key?: string;
   /** Renews at about half of the TTL until the lease ends. */
   readonly autoRenew?: boolean;
+  /** The place in line, from 1 on, and how long it may take where that is known: when it is taken and when it changes. */
+  readonly onQueued?: (position: number, estimateMs: number | undefined) => void;
   /** Gives up: a request that waits is cancelled, a grant that comes too late is released. */
   readonly signal?: AbortSignal;
+}
+
+export interface AcquireManyOptions extends AcquireOptions {
+  readonly count: number;
+}
+
+export interface ExplainOptions extends AcquireTerms {
+  readonly count?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What an acquire would be answered at this moment, and how things stand. */
+export interface Explanation {
+  readonly would: 'grant' | 'queue' | 'refuse';
+  readonly why: Why;
 }
 
 /** What the holder says of its work through the address. */
@@ -151,6 +172,13 @@ export interface Client extends AsyncDisposable {
   readonly leases: ReadonlyMap<number, Lease>;
   /** Rejects with RefusedError where the coordinator can't grant it now, else with LeaseholdError. */
   acquire(options: AcquireOptions): Promise<Lease>;
+  /**
+   * `count` leases or none. Rejects like `acquire`, and with `lease_lost` where some have ended before they arrived here,
+   * as they may over a broken connection: the others are released then.
+   */
+  acquireMany(options: AcquireManyOptions): Promise<Lease[]>;
+  /** What `acquire` would be answered now, without any effect. */
+  explain(options: ExplainOptions): Promise<Explanation>;
   ping(): Promise<void>;
   /** Returns how to stop listening. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void;

@@ -4,7 +4,8 @@ import type { Why } from './frames.ts';
 
 /**
  * Faults that the client itself finds; all others are the coordinator's `error` codes.
- * - `disconnected`: the connection broke before the answer; whether the request was carried out is not known.
+ * - `disconnected`: the connection broke before the answer. Whether the request was carried out is not known, but for an
+ *   acquire: nothing is left of it.
  * - `timeout`: no answer in time, or a grant that came only when its TTL was over.
  * - `closed`: the client is closed, by its owner or for good by the coordinator (`closeCode`).
  * - `aborted`: the caller's signal; `cause` is the signal's reason.

@@ -11,20 +11,24 @@ export class Emitter<Events extends object> {
     return () => void listeners.delete(entry);
   }
 
-  /** A listener that throws is the program's fault, not the client's: it surfaces as an uncaught error, later. */
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])] as ((event: Events[Name]) => void)[]) {
-      try {
-        listener(event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      callListener(listener, event);
     }
   }
 
   hasListeners(name: keyof Events): boolean {
     return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+}
+
+/** A listener that throws is the program's fault, not the client's: it surfaces as an uncaught error, later. */
+export function callListener<Args extends readonly unknown[]>(listener: (...args: Args) => void, ...args: Args): void {
+  try {
+    listener(...args);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

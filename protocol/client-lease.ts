@@ -29,16 +29,22 @@ export interface LeaseKeeper {
   onEnd(lease: HeldLease, ending: LeaseEnding, substitute: HeldLease | undefined): void;
 }
 
-export interface LeaseTerms {
+export interface LeaseTerms extends Holding {
   readonly token: number;
   readonly resource: number;
   readonly address: AddressRecord;
   readonly ttlMs: number;
+}
+
+/** How a lease is held, beside what its grant says. */
+export interface Holding {
   readonly deadline: Moment;
   /** The session that holds it. */
   readonly session: string;
   /** The TTL to renew with; undefined: its user renews. */
   readonly autoRenewTtlMs: number | undefined;
+  /** Of the acquire that it was granted for. */
+  readonly key: string | undefined;
 }
 
 /** Timers stand still while the machine sleeps and the wall clock doesn't: no longer than this until both are asked. */
@@ -50,6 +56,8 @@ const RENEW_AT_SHARE = 0.5;
 const RENEW_JITTER = 0.1;
 /** After a renewal that failed, as a share of the TTL. */
 const RENEW_RETRY_SHARE = 0.1;
+/** A lease whose end is announced is renewed where that gains more than this share of its TTL. */
+const RENEW_GAIN_SHARE = 0.1;
 /** Between renewals, whatever the coordinator makes of the TTL: never a tight loop. */
 const RENEW_INTERVAL_MIN_MS = 50;
 
@@ -59,6 +67,7 @@ export class HeldLease implements Lease {
   readonly address: AddressRecord;
   readonly session: string;
   readonly autoRenewTtlMs: number | undefined;
+  readonly key: string | undefined;
   readonly ended: Promise<LeaseEnding>;
   readonly #keeper: LeaseKeeper;
   readonly #events = new Emitter<LeaseEvents>();
@@ -79,6 +88,7 @@ export class HeldLease implements Lease {
     this.address = terms.address;
     this.session = terms.session;
     this.autoRenewTtlMs = terms.autoRenewTtlMs;
+    this.key = terms.key;
     this.#ttlMs = terms.ttlMs;
     this.#deadline = terms.deadline;
     this.#keeper = keeper;
@@ -188,11 +198,10 @@ export class HeldLease implements Lease {
    */
   announceRevocation(revocation: Revocation): void {
     this.#revocation = revocation;
-    // It can't be renewed past the revocation.
-    this.#cancelRenewTimer();
     if (revocation.deadlineMs === undefined) return;
     this.#revocationDeadline = shift(momentOf(this.#keeper.clocks), withClockMargin(revocation.deadlineMs));
     this.#watchDeadline();
+    this.#planRenewal();
   }
 
   /** No effect where it has ended already. */
@@ -218,9 +227,9 @@ export class HeldLease implements Lease {
     if (this.#ending) return;
     this.#keeper.checkSilence();
     if (this.#ending || this.#remainingMs() > 0) return;
-    const { clocks } = this.#keeper;
-    if (remainingMs(this.#deadline, clocks) > 0) return this.end({ end: 'revoked', reason: this.#revocation!.reason });
+    if (this.#isBoundByRevocation()) return this.end({ end: 'revoked', reason: this.#revocation!.reason });
     this.end({ end: 'expired' });
+    const { clocks } = this.#keeper;
     // Set forward, the wall clock has ended what the coordinator would hold for long.
     if (this.#deadline.monoMs - clocks.monoMs() > CLOCK_STEP_MS) this.#keeper.discard(this.token);
   }
@@ -236,16 +245,24 @@ export class HeldLease implements Lease {
 
   #planRenewal(): void {
     this.#cancelRenewTimer();
-    if (this.autoRenewTtlMs === undefined || this.#ending || this.#revocation) return;
+    if (this.autoRenewTtlMs === undefined || this.#ending || this.#isBoundByRevocation()) return;
     const share = RENEW_AT_SHARE + RENEW_JITTER * this.#keeper.random();
     this.#renewIn(this.#remainingMs() - this.#ttlMs * share);
+  }
+
+  /** Whether an announced revocation, and not its TTL, is what ends it: a renewal reaches hardly further, or not at all. */
+  #isBoundByRevocation(): boolean {
+    if (!this.#revocationDeadline) return false;
+    const { clocks } = this.#keeper;
+    const gainMs = remainingMs(this.#revocationDeadline, clocks) - remainingMs(this.#deadline, clocks);
+    return gainMs <= this.#ttlMs * RENEW_GAIN_SHARE;
   }
 
   #renewIn(delayMs: number): void {
     this.#cancelRenewTimer = startTimer(Math.max(RENEW_INTERVAL_MIN_MS, delayMs), () => {
       // What succeeds plans the next one in `extend`.
       this.renew(this.autoRenewTtlMs).catch((error: unknown) => {
-        if (this.#ending || this.#revocation) return;
+        if (this.#ending || this.#isBoundByRevocation()) return;
         const askedMs = error instanceof LeaseholdError ? error.retryAfterMs : undefined;
         this.#renewIn(askedMs ?? this.#ttlMs * RENEW_RETRY_SHARE);
       });

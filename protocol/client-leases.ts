@@ -5,26 +5,21 @@
  * the lease is next looked at.
  */
 import { assertNever } from './assert.ts';
+import { forgetOldest } from './bounded.ts';
 import type { ClientEvents, Revocation } from './client-api.ts';
 import { type Moment, shift, withClockMargin } from './client-clock.ts';
 import type { LeaseEnding } from './client-errors.ts';
 import type { Emitter } from './client-events.ts';
-import { HeldLease, type LeaseKeeper } from './client-lease.ts';
-import type { CoordinatorFrame, Grant, WelcomeFrame } from './frames.ts';
+import { HeldLease, type Holding, type LeaseKeeper } from './client-lease.ts';
+import type { CoordinatorFrame, Grant, Held, WelcomeFrame } from './frames.ts';
 
 export type LeasePush = Extract<CoordinatorFrame, { type: 'expiring' | 'expired' | 'revoking' | 'revoked' }>;
 type RevocationPush = Extract<LeasePush, { type: 'revoking' | 'revoked' }>;
 
-/** Requests under way that will see to a lease themselves. */
-export interface Claims {
-  /** Being released, with what the release has to say. */
-  readonly releasing: ReadonlySet<number>;
-  /** Keys of acquires that will be asked again and answered with the same lease. */
-  readonly keys: ReadonlySet<string>;
-}
-
 /** Leases that ended here at an announced revocation and whose substitute may still come; the oldest is forgotten. */
 const REVOKED_REMEMBERED_MAX = 1_024;
+/** Tokens that are over here, while an answer from before may still name them; the oldest is forgotten. */
+const OVER_REMEMBERED_MAX = 10_000;
 
 /** When a holder stops believing in what was granted in answer to a frame sent at `sentAt`. */
 export function deadlineOf(sentAt: Moment, ttlMs: number, waitedMs = 0): Moment {
@@ -36,24 +31,41 @@ export class Leases {
   readonly #keeper: LeaseKeeper;
   readonly #events: Emitter<ClientEvents>;
   readonly #revoked = new Map<number, HeldLease>();
+  readonly #over = new Set<number>();
 
   constructor(keeper: LeaseKeeper, events: Emitter<ClientEvents>) {
     this.#keeper = keeper;
     this.#events = events;
   }
 
-  /** The lease of a grant: a new one, or the one that the same key was answered with before. */
-  adopt(grant: Grant, deadline: Moment, session: string, autoRenewTtlMs: number | undefined): HeldLease {
+  /** The lease of a grant that isn't over: a new one, or the one that the same key was answered with before. */
+  adopt(grant: Grant, holding: Holding): HeldLease {
     const known = this.live.get(grant.lease);
     if (known?.live) {
-      known.extend(deadline, known.ttlMs);
+      known.extend(holding.deadline, known.ttlMs);
       return known;
     }
     const { lease: token, resource, address, ttl_ms: ttlMs } = grant;
-    const terms = { token, resource, address, ttlMs, deadline, session, autoRenewTtlMs };
-    const lease = new HeldLease(terms, this.#keeper);
+    const lease = new HeldLease({ token, resource, address, ttlMs, ...holding }, this.#keeper);
     this.live.set(token, lease);
     return lease;
+  }
+
+  /** Whether it has ended here or was given back, and so can't be believed in again, whatever an answer says of it. */
+  isOver(token: number): boolean {
+    return this.#over.has(token) || this.live.get(token)?.live === false;
+  }
+
+  holdsKey(key: string): boolean {
+    for (const lease of this.live.values()) if (lease.key === key) return true;
+    return false;
+  }
+
+  /** Tells the coordinator that nobody here holds this token. No effect where somebody does. */
+  giveBack(token: number): void {
+    if (this.live.has(token)) return;
+    this.#markOver(token);
+    this.#keeper.discard(token);
   }
 
   push(frame: LeasePush): void {
@@ -76,6 +88,7 @@ export class Leases {
   /** The end of a lease, whoever found it: out of `live`, and told. */
   onEnd(lease: HeldLease, ending: LeaseEnding, substitute: HeldLease | undefined): void {
     this.live.delete(lease.token);
+    this.#markOver(lease.token);
     switch (ending.end) {
       case 'released':
         return;
@@ -97,9 +110,9 @@ export class Leases {
   /**
    * `welcome` decides: what isn't in its `leases` has ended, and what remains of the others counts from when `hello` was
    * sent. What is there and not live here is given back: a lease that ended here never revives, and a grant whose answer
-   * was lost has nobody to use it.
+   * was lost has nobody to use it, unless `isClaimed` by a request that will see to it.
    */
-  reconcile(welcome: WelcomeFrame, helloSentAt: Moment, { releasing, keys }: Claims): void {
+  reconcile(welcome: WelcomeFrame, helloSentAt: Moment, isClaimed: (held: Held) => boolean): void {
     if (!welcome.resumed) this.endAll({ end: 'session_lost', reason: 'not resumed' });
     const held = new Map(welcome.leases.map((entry) => [entry.lease, entry]));
     const ended = new Map(welcome.ended.map((entry) => [entry.lease, entry]));
@@ -113,9 +126,8 @@ export class Leases {
       lease.extend(deadlineOf(helloSentAt, entry.ttl_ms), lease.ttlMs);
       if (entry.revoking && !lease.revocation) this.#announce(lease, revocationOf(entry.revoking), undefined);
     }
-    for (const { lease: token, key } of welcome.leases) {
-      const claimed = releasing.has(token) || (key !== undefined && keys.has(key));
-      if (!this.live.has(token) && !claimed) this.#keeper.discard(token);
+    for (const entry of welcome.leases) {
+      if (!this.live.has(entry.lease) && !isClaimed(entry)) this.giveBack(entry.lease);
     }
   }
 
@@ -147,19 +159,22 @@ export class Leases {
   #substituteFor(lease: HeldLease | undefined, { type, substitute }: RevocationPush): HeldLease | undefined {
     if (!substitute) return undefined;
     if (lease && (lease.hasListeners(type) || this.#events.hasListeners(type))) {
-      return this.adopt(substitute, lease.deadline, lease.session, lease.autoRenewTtlMs);
+      // Without its key: that stands for the lease that was granted for it.
+      const { deadline, session, autoRenewTtlMs } = lease;
+      return this.adopt(substitute, { deadline, session, autoRenewTtlMs, key: undefined });
     }
-    this.#keeper.discard(substitute.lease);
+    this.giveBack(substitute.lease);
     return undefined;
   }
 
   #remember(lease: HeldLease): void {
     this.#revoked.set(lease.token, lease);
-    if (this.#revoked.size <= REVOKED_REMEMBERED_MAX) return;
-    for (const oldest of this.#revoked.keys()) {
-      this.#revoked.delete(oldest);
-      return;
-    }
+    forgetOldest(this.#revoked, REVOKED_REMEMBERED_MAX);
+  }
+
+  #markOver(token: number): void {
+    this.#over.add(token);
+    forgetOldest(this.#over, OVER_REMEMBERED_MAX);
   }
 
   #emit<Name extends LeasePush['type'] & ('expiring' | 'revoking' | 'revoked')>(

@@ -13,12 +13,22 @@
  * heartbeats two holders may then believe. Resources that can't have that are configured with `handover: safe`.
  */
 import { assertNever } from './assert.ts';
-import type { AcquireOptions, Client, ClientEvents, ConnectOptions, Lease } from './client-api.ts';
-import { Calls, present } from './client-calls.ts';
+import type {
+  AcquireManyOptions,
+  AcquireOptions,
+  Client,
+  ClientEvents,
+  ConnectOptions,
+  ExplainOptions,
+  Explanation,
+  Lease,
+} from './client-api.ts';
+import { Calls } from './client-calls.ts';
 import type { Clocks, Moment } from './client-clock.ts';
 import { Connection } from './client-connection.ts';
 import { abortedError, LeaseholdError } from './client-errors.ts';
 import { Emitter } from './client-events.ts';
+import { present } from './client-frames.ts';
 import { Leases } from './client-leases.ts';
 import { type Loss, type OpenSocket, socketOpener } from './client-socket.ts';
 import { jsonCodec, msgpackCodec } from './codec.ts';
@@ -138,6 +148,14 @@ class LeaseholdClient implements Client {
     return this.#calls.acquire(options);
   }
 
+  acquireMany(options: AcquireManyOptions): Promise<Lease[]> {
+    return this.#calls.acquireMany(options);
+  }
+
+  explain(options: ExplainOptions): Promise<Explanation> {
+    return this.#calls.explain(options);
+  }
+
   ping(): Promise<void> {
     return this.#calls.ping();
   }
@@ -201,8 +219,9 @@ class LeaseholdClient implements Client {
         const { deadline_ms: deadlineMs, reconnect_after_ms: reconnectAfterMs } = frame;
         return this.#events.emit('goaway', { deadlineMs, reconnectAfterMs });
       }
-      case 'queued': // The answer is still to come.
-      case 'cancelled': // Of a request that nobody waits for any more.
+      case 'queued':
+        return this.#calls.onQueued(frame);
+      case 'cancelled': // Nobody waits for that request any more, and what it released was nobody's.
       case 'welcome': // A second one changes nothing.
         return;
       default:

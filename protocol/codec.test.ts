@@ -92,6 +92,7 @@ const coordinatorFrames: { [Type in CoordinatorFrame['type']]: Extract<Coordinat
   cancelled: [
     { type: 'cancelled', id: 4 },
     { type: 'cancelled', id: 4, lease: TOKEN + 1 },
+    { type: 'cancelled', id: 4, leases: [TOKEN, TOKEN + 1] },
   ],
   renewed: [
     { type: 'renewed', id: 5, lease: TOKEN + 1, ttl_ms: 60_000 },

@@ -72,6 +72,7 @@ export const PAIR_STATES = [
   'probation',
   'free',
 ] as const;
+export type PairState = (typeof PAIR_STATES)[number];
 
 /** WebSocket close codes. 4000–4499: reconnect and resume. 4500–4999: don't, the cause would be the same again. */
 export const CLOSE = {

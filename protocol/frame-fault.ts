@@ -23,8 +23,14 @@ export function fieldFault(path: string, message: string, id: number | undefined
 }
 
 export function issueFault(issue: v.BaseIssue<unknown>, id: number | undefined): FrameFault {
+  const { path, message } = describeIssue(issue);
+  return fieldFault(path, message, id);
+}
+
+/** Where it is, empty for the value as a whole, and what is wrong there. */
+export function describeIssue(issue: v.BaseIssue<unknown>): { readonly path: string; readonly message: string } {
   const closest = closestIssue(issue);
-  return fieldFault(pathOf(closest), messageOf(closest), id);
+  return { path: pathOf(closest), message: messageOf(closest) };
 }
 
 /** `where.and[1].rpw.lt`: map keys joined by dots, places in a list in brackets. */

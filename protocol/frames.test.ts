@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CLOSE, shouldReconnect } from './codes.ts';
 import { parseCollectorFrame, parseCoordinatorFrame } from './frames.ts';
-import { COUNT_MAX, ERROR_TEXT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX } from './limits.ts';
+import { COUNT_MAX, ERROR_TEXT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX, WAIT_MS_MAX } from './limits.ts';
 
 const hello = { type: 'hello', id: 1, protocol: 1 };
 const acquire = { type: 'acquire', id: 1, resource: 7, ttl_ms: 60_000 };
@@ -20,7 +20,10 @@ describe('a collector’s frame', () => {
     { ...acquire, id: 0, ttl_ms: 1 },
     { ...acquire, id: Number.MAX_SAFE_INTEGER, ttl_ms: Number.MAX_SAFE_INTEGER },
     { ...acquire, strategy: 'sticky', sticky: 'a', wait_ms: 0, count: COUNT_MAX, key: longestName, where: {} },
+    { ...acquire, sticky: longestName, wait_ms: WAIT_MS_MAX },
+    { ...acquire, strategy: 'random' },
     { ...acquire, type: 'explain' },
+    { ...acquire, type: 'explain', strategy: 'sticky', sticky: 'a', wait_ms: 1, count: 2, key: 'k' },
     { type: 'cancel', id: 1, request: 0 },
     { type: 'renew', id: 1, lease: 5 },
     { type: 'renew', id: 1, lease: Number.MAX_SAFE_INTEGER, ttl_ms: 1 },
@@ -69,6 +72,18 @@ describe('a collector’s frame', () => {
       { ...acquire, count: COUNT_MAX + 1 },
       'count',
       `Invalid value: Expected <=${COUNT_MAX} but received ${COUNT_MAX + 1}`,
+    ],
+    [
+      { ...acquire, wait_ms: WAIT_MS_MAX + 1 },
+      'wait_ms',
+      `Invalid value: Expected <=${WAIT_MS_MAX} but received ${WAIT_MS_MAX + 1}`,
+    ],
+    [{ ...acquire, strategy: 'sticky' }, 'sticky', 'the strategy sticky goes by it, and no other does'],
+    [{ ...acquire, strategy: 'random', sticky: 'a' }, 'sticky', 'the strategy sticky goes by it, and no other does'],
+    [
+      { ...acquire, type: 'explain', strategy: 'sticky' },
+      'sticky',
+      'the strategy sticky goes by it, and no other does',
     ],
     [{ ...acquire, type: 'explain', ttl_ms: 0 }, 'ttl_ms', 'Invalid value: Expected >=1 but received 0'],
     [{ ...acquire, type: 'explain', where: { and: [{ x: 1 }] } }, 'where.and[0].x', 'unknown field'],
@@ -182,6 +197,7 @@ describe('a frame of the coordinator', () => {
       'Invalid value: Expected >=1 but received 0',
     ],
     [{ type: 'renewed', id: 2, leases: [{ lease: 5, ttl_ms: 1 }, { lease: 5 }] }, 'leases[1].ttl_ms', 'missing'],
+    [{ type: 'cancelled', id: 2, leases: [5, '6'] }, 'leases[1]', 'Invalid type: Expected number but received "6"'],
     [{ type: 'expiring', lease: 5 }, 'remaining_ms', 'missing'],
     [{ type: 'revoked', lease: 5, reason: 'x', substitute: {} }, 'substitute.lease', 'missing'],
     [{ type: 'refused', id: 2, reason: 'slowed', why: {} }, 'why.states', 'missing'],

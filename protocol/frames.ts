@@ -5,9 +5,18 @@
  * just any address). Frames from the coordinator may gain fields; a reader passes over those it doesn't know.
  */
 import * as v from 'valibot';
-import { ERROR_CODES, LEASE_ENDS, type OpenWord, OUTCOMES, PAIR_STATES, REFUSED_REASONS, STRATEGIES } from './codes.ts';
+import {
+  ERROR_CODES,
+  LEASE_ENDS,
+  type OpenWord,
+  OUTCOMES,
+  PAIR_STATES,
+  REFUSED_REASONS,
+  STRATEGIES,
+  type Strategy,
+} from './codes.ts';
 import { type FrameFault, fieldFault, issueFault } from './frame-fault.ts';
-import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX } from './limits.ts';
+import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX, WAIT_MS_MAX } from './limits.ts';
 import { type Where, whereFault, whereSchema } from './where.ts';
 
 /** Exact in every language: at most 53 bits. */
@@ -37,20 +46,39 @@ export const helloSchema = v.strictObject({
   resume: v.exactOptional(v.strictObject({ session: name, secret: name })),
 });
 
-const acquireFields = {
+/** Of `acquire` and of `explain`, whatever carries them. */
+export const acquireFields = {
   id,
   resource: positive,
   ttl_ms: positive,
   where: v.exactOptional(whereSchema),
   strategy: v.exactOptional(v.picklist(STRATEGIES)),
   sticky: v.exactOptional(name),
-  wait_ms: v.exactOptional(natural),
+  wait_ms: v.exactOptional(v.pipe(natural, v.maxValue(WAIT_MS_MAX))),
   count: v.exactOptional(v.pipe(positive, v.maxValue(COUNT_MAX))),
   key: v.exactOptional(name),
 };
 
-export const acquireSchema = v.strictObject({ type: v.literal('acquire'), ...acquireFields });
-export const explainSchema = v.strictObject({ type: v.literal('explain'), ...acquireFields });
+/** `sticky` alone stands for its strategy; beside another one it would go for nothing. */
+export function stickyAgrees({ strategy, sticky }: { strategy?: Strategy; sticky?: string }): boolean {
+  return sticky === undefined ? strategy !== 'sticky' : (strategy ?? 'sticky') === 'sticky';
+}
+export const STICKY_MESSAGE = 'the strategy sticky goes by it, and no other does';
+
+export const acquireSchema = v.pipe(
+  v.strictObject({ type: v.literal('acquire'), ...acquireFields }),
+  v.forward(
+    v.check((frame) => stickyAgrees(frame), STICKY_MESSAGE),
+    ['sticky'],
+  ),
+);
+export const explainSchema = v.pipe(
+  v.strictObject({ type: v.literal('explain'), ...acquireFields }),
+  v.forward(
+    v.check((frame) => stickyAgrees(frame), STICKY_MESSAGE),
+    ['sticky'],
+  ),
+);
 export const cancelSchema = v.strictObject({ type: v.literal('cancel'), id, request: natural });
 
 export const renewSchema = v.pipe(
@@ -102,6 +130,8 @@ const collectorSchemas = {
 
 export type HelloFrame = v.InferOutput<typeof helloSchema>;
 export type AcquireFrame = v.InferOutput<typeof acquireSchema>;
+export type ExplainFrame = v.InferOutput<typeof explainSchema>;
+export type CancelFrame = v.InferOutput<typeof cancelSchema>;
 export type RenewFrame = v.InferOutput<typeof renewSchema>;
 export type ReleaseFrame = v.InferOutput<typeof releaseSchema>;
 export type ReportFrame = v.InferOutput<typeof reportSchema>;
@@ -138,7 +168,7 @@ export const grantSchema = v.object(grantFields);
 export type Grant = v.InferOutput<typeof grantSchema>;
 
 export const whySchema = v.object({
-  /** Addresses that serve the resource and meet the condition, by pair state; a state with none may be absent. */
+  /** Addresses that serve the resource and meet the condition, by pair state; one with none may be absent. */
   states: v.object(v.entriesFromList(PAIR_STATES, v.exactOptional(natural))),
   /** Addresses that serve the resource and don't meet the condition. */
   excluded: natural,
@@ -171,6 +201,7 @@ export const endedSchema = v.object({
 export type Ended = v.InferOutput<typeof endedSchema>;
 
 export const waitingSchema = v.object({ request: natural, key: v.exactOptional(v.string()), position: positive });
+export type Waiting = v.InferOutput<typeof waitingSchema>;
 
 export const sessionLimitsSchema = v.object({
   frame_bytes_max: natural,
@@ -219,7 +250,13 @@ export const explainedSchema = v.object({
   would: v.picklist(['grant', 'queue', 'refuse']),
   why: whySchema,
 });
-export const cancelledSchema = v.object({ type: v.literal('cancelled'), id, lease: v.exactOptional(token) });
+/** What had been granted before the cancel and was released by it: one lease, or those of a count. */
+export const cancelledSchema = v.object({
+  type: v.literal('cancelled'),
+  id,
+  lease: v.exactOptional(token),
+  leases: v.exactOptional(v.array(token)),
+});
 export const releasedSchema = v.object({ type: v.literal('released'), id });
 export const reportedSchema = v.object({ type: v.literal('reported'), id });
 const renewedOneSchema = v.object({
@@ -290,6 +327,8 @@ const coordinatorSchemas = {
 } as const;
 
 export type WelcomeFrame = v.InferOutput<typeof welcomeSchema>;
+export type GrantedFrame = v.InferOutput<typeof grantedSchema>;
+export type QueuedFrame = v.InferOutput<typeof queuedSchema>;
 export type CoordinatorFrame = {
   [Type in keyof typeof coordinatorSchemas]: v.InferOutput<(typeof coordinatorSchemas)[Type]>;
 }[keyof typeof coordinatorSchemas];

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
+import { POLICY_FIELDS } from '../server/policy-settings.ts';
 import { msgpackCodec } from './codec.ts';
 import {
   CLOSE,
@@ -192,17 +193,39 @@ describe('types', () => {
   });
 });
 
+/** As the page writes a number. */
+function grouped(value: number): string {
+  return value.toLocaleString('en');
+}
+
 describe('tables', () => {
-  /** First cells of the rows of the first table below a heading. */
+  /** Cells of the rows of the first table below a heading. */
   function rows(heading: string): string[][] {
-    const section = page.split(`\n## ${heading}\n`)[1]!.split('\n## ')[0]!;
+    const section = page.split(new RegExp(`\n##+ ${heading}\n`))[1]!.split('\n## ')[0]!;
     const table = /(^\|.*\n)+/m.exec(section)![0];
     return table
       .trim()
       .split('\n')
       .slice(2)
-      .map((row) => row.split(' | ').map((cell) => cell.replaceAll(/^\| ?|`/g, '').trim()));
+      .map((row) => row.split(' | ').map((cell) => cell.replaceAll(/^\| ?|\|$|`/g, '').trim()));
   }
+
+  test('states of a pair', () => {
+    expect(rows('Nomenclature').map(([state]) => state)).toEqual([...PAIR_STATES]);
+  });
+
+  test('strategies', () => {
+    expect(rows('Strategies').map(([strategy]) => strategy)).toEqual([...STRATEGIES]);
+  });
+
+  test('fields of a policy', () => {
+    const fields = rows('Policies').flatMap(([names]) => names!.split(', '));
+    expect(fields.sort()).toEqual([...POLICY_FIELDS].sort());
+  });
+
+  test('what is not served', () => {
+    expect(rows('Not yet served')).toEqual([['count', 'the frame itself', 'type']]);
+  });
 
   test('error codes', () => {
     expect(rows('Errors').map(([code]) => code)).toEqual([...ERROR_CODES]);
@@ -237,13 +260,40 @@ describe('tables', () => {
     ).toBe(limits.NAME_LENGTH_MAX);
     expect(number('characters in a text of a condition')).toBe(limits.WHERE_TEXT_LENGTH_MAX);
     expect(number('values in one list of a condition')).toBe(limits.WHERE_LIST_MAX);
+    expect(number('values in all lists of one condition, parts of and and or among them')).toBe(
+      limits.WHERE_VALUES_MAX,
+    );
     expect(number('operators in one condition')).toBe(limits.WHERE_OPERATORS_MAX);
     expect(number('and, or, not inside one another')).toBe(limits.WHERE_DEPTH_MAX);
     expect(number('leases in one renew')).toBe(limits.RENEW_LEASES_MAX);
     expect(number('count of an acquire')).toBe(limits.COUNT_MAX);
+    expect(number('characters of a condition as JSON, times the count of its acquire')).toBe(
+      limits.COUNT_WHERE_CHARACTERS_MAX,
+    );
+    expect(number('waiting requests of a session')).toBe(limits.WAITERS_PER_SESSION_MAX);
+    expect(number('waiting requests for a resource')).toBe(limits.WAITERS_PER_RESOURCE_MAX);
+    expect(number('of them, with a count')).toBe(limits.WAITING_COUNTS_MAX);
+    expect(number('of them, different conditions')).toBe(limits.WAITING_CONDITIONS_MAX);
+    expect(number('requests on one connection that wait by one key')).toBe(limits.WAITER_REQUESTS_MAX);
+    expect(bounds.get('wait_ms')).toBe(`0 to ${grouped(limits.WAIT_MS_MAX)} (a day)`);
+    expect(bounds.get('keys of a session whose leases have ended')).toBe(
+      `${grouped(limits.ENDED_KEYS_MAX)}, for ${grouped(limits.ENDED_KEYS_MS)} ms (10 minutes)`,
+    );
     expect(number('characters in error.message and in error.path')).toBe(limits.ERROR_TEXT_MAX);
-    expect(bounds.get('ttl_ms')).toContain(`${limits.TTL_MIN_MS} to ${limits.TTL_MAX_MS.toLocaleString('en')} `);
+    expect(bounds.get('ttl_ms')).toContain(`${limits.TTL_MIN_MS} to ${grouped(limits.TTL_MAX_MS)} `);
     expect(1 - limits.CLOCK_RATE_MARGIN).toBe(0.999);
+  });
+
+  test('bounds of waiting and of a refusal’s look, where the text says them again', () => {
+    const text = page.replaceAll(/\s+/g, ' ');
+    expect(text).toContain(`only to the foremost ${grouped(limits.QUEUE_NOTICES_MAX)} of the resource`);
+    expect(text).toContain(
+      `at most ${grouped(limits.WAITERS_PER_SESSION_MAX)} requests waiting, and a resource at most ` +
+        `${grouped(limits.WAITERS_PER_RESOURCE_MAX)}, of at most ${limits.WAITING_CONDITIONS_MAX} different conditions; ` +
+        `${limits.WAITING_COUNTS_MAX} of them`,
+    );
+    expect(text).toContain(`the last ${grouped(limits.ENDED_KEYS_MAX)} ended ones of a session`);
+    expect(text).toContain(`A refusal looks at ${grouped(limits.WHY_EXACT_MAX)} addresses`);
   });
 });
 

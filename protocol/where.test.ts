@@ -1,7 +1,13 @@
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
 import { parseCollectorFrame } from './frames.ts';
-import { WHERE_DEPTH_MAX, WHERE_LIST_MAX, WHERE_OPERATORS_MAX, WHERE_TEXT_LENGTH_MAX } from './limits.ts';
+import {
+  WHERE_DEPTH_MAX,
+  WHERE_LIST_MAX,
+  WHERE_OPERATORS_MAX,
+  WHERE_TEXT_LENGTH_MAX,
+  WHERE_VALUES_MAX,
+} from './limits.ts';
 import { type Where, whereFault, whereSchema } from './where.ts';
 
 /** What an acquire under this condition is answered. */
@@ -122,6 +128,22 @@ describe('bounds', () => {
       ok: false,
       fault: { path: 'where.not', message: 'where.not: more than 64 operators' },
     });
+  });
+
+  test('on values, in all lists together', () => {
+    const half = Array<number>(WHERE_VALUES_MAX / 2).fill(1);
+    expect(half).toHaveLength(WHERE_LIST_MAX);
+    const most: Where = { rpw: { in: half, between: [1, 2] }, not: { resource_ids: { has_any: half } } };
+    expect(acquire(most).ok).toBe(true);
+    const refusedAt = (where: Where, path: string) => {
+      const message = `${path}: more than 2000 values in all lists`;
+      expect(acquire(where)).toEqual({ ok: false, fault: { code: 'bad_field', path, message, id: 1 } });
+    };
+    refusedAt({ ...most, country: { nin: ['US'] }, rpw: { in: half } }, 'where.not.resource_ids.has_any');
+    refusedAt({ ...most, labels: { 'a.b': { in: ['x'] } } }, 'where.not.resource_ids.has_any');
+    refusedAt({ rpw: { in: half, nin: half }, labels: { 'a.b': { in: ['x'] } } }, 'where.labels.a.b.in');
+    refusedAt({ rpw: { in: half, nin: half }, and: [{}] }, 'where.and');
+    refusedAt({ or: [{ rpw: { in: half } }, { rpw: { in: half } }] }, 'where.or[1].rpw.in');
   });
 
   test('give paths from the root of the condition', () => {

@@ -5,12 +5,15 @@
  * An empty map holds for every address.
  */
 import * as v from 'valibot';
+import { describeIssue } from './frame-fault.ts';
 import {
   NAME_LENGTH_MAX,
+  NESTING_DEPTH_MAX,
   WHERE_DEPTH_MAX,
   WHERE_LIST_MAX,
   WHERE_OPERATORS_MAX,
   WHERE_TEXT_LENGTH_MAX,
+  WHERE_VALUES_MAX,
 } from './limits.ts';
 
 const text = v.pipe(v.string(), v.maxLength(WHERE_TEXT_LENGTH_MAX));
@@ -86,31 +89,48 @@ export interface WhereFault {
 const LABEL_NAMES_REFUSED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 /**
- * What the schema can't say of a condition that has passed it: depth, size, and that every map is one. Give it the
+ * What the schema can't say of a condition that has passed it: depth, size, cost, and that every map is one. Give it the
  * condition as it was received: valibot takes an empty list for an empty map and drops labels of certain names, and
  * either would turn a condition into one that holds for any address.
  */
 export function whereFault(where: Where): WhereFault | undefined {
   let operators = 0;
+  let values = 0;
+  /** Counts what one key holds, and names it where that is too much. */
+  const listFault = (list: unknown, path: string): WhereFault | undefined => {
+    if (Array.isArray(list)) values += list.length;
+    return values > WHERE_VALUES_MAX
+      ? { path, message: `more than ${WHERE_VALUES_MAX} values in all lists` }
+      : undefined;
+  };
+  const operatorsFault = (map: object, path: string): WhereFault | undefined => {
+    if (!isMap(map)) return { path, message: 'operators are a map' };
+    operators += Object.keys(map).length;
+    for (const [operator, operand] of Object.entries(map)) {
+      const fault = operator === 'between' ? undefined : listFault(operand, `${path}.${operator}`);
+      if (fault) return fault;
+    }
+    return undefined;
+  };
   const visit = (part: Where, path: string, depth: number): WhereFault | undefined => {
     const at = (key: string) => (path === '' ? key : `${path}.${key}`);
     if (!isMap(part)) return { path, message: 'a condition is a map' };
     if (depth > WHERE_DEPTH_MAX) return { path, message: `nested deeper than ${WHERE_DEPTH_MAX}` };
     for (const field of ['address', 'country', 'rpw', 'resource_ids'] as const) {
-      const fieldOperators = part[field];
-      if (fieldOperators === undefined) continue;
-      if (!isMap(fieldOperators)) return { path: at(field), message: 'operators are a map' };
-      operators += Object.keys(fieldOperators).length;
+      const fault = part[field] && operatorsFault(part[field], at(field));
+      if (fault) return fault;
     }
     if (part.labels !== undefined && !isMap(part.labels)) return { path: at('labels'), message: 'labels are a map' };
     for (const [name, labelOperators] of Object.entries(part.labels ?? {})) {
       const labelPath = at(`labels.${name}`);
       if (LABEL_NAMES_REFUSED.has(name)) return { path: labelPath, message: 'a label of this name is not taken' };
-      if (!isMap(labelOperators)) return { path: labelPath, message: 'operators are a map' };
-      operators += Object.keys(labelOperators).length;
+      const fault = operatorsFault(labelOperators, labelPath);
+      if (fault) return fault;
     }
     if (operators > WHERE_OPERATORS_MAX) return { path, message: `more than ${WHERE_OPERATORS_MAX} operators` };
     for (const key of ['and', 'or'] as const) {
+      const tooMany = listFault(part[key], at(key));
+      if (tooMany) return tooMany;
       for (const [index, inner] of (part[key] ?? []).entries()) {
         const fault = visit(inner, `${at(key)}[${index}]`, depth + 1);
         if (fault) return fault;
@@ -119,6 +139,34 @@ export function whereFault(where: Where): WhereFault | undefined {
     return part.not ? visit(part.not, at('not'), depth + 1) : undefined;
   };
   return visit(where, '', 0);
+}
+
+/** All that must hold of a condition, for one that comes from elsewhere than a frame. An issue's path is as in an error. */
+export const wholeWhereSchema = v.pipe(
+  v.unknown(),
+  v.rawTransform<unknown, Where>(({ dataset: { value }, addIssue, NEVER }) => {
+    const fault = wholeFault(value);
+    if (!fault) return value as Where;
+    const { path: key, message } = fault;
+    addIssue({
+      message,
+      ...(key === '' ? {} : { path: [{ type: 'unknown', origin: 'value', input: value, key, value: undefined }] }),
+    });
+    return NEVER;
+  }),
+);
+
+function wholeFault(value: unknown): WhereFault | undefined {
+  // The schema follows a condition as deep as it goes.
+  if (isDeeperThan(value, NESTING_DEPTH_MAX)) return { path: '', message: `nested deeper than ${NESTING_DEPTH_MAX}` };
+  const parsed = v.safeParse(whereSchema, value, { abortEarly: true });
+  return parsed.success ? whereFault(value as Where) : describeIssue(parsed.issues[0]);
+}
+
+/** Maps and lists inside one another. */
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeperThan(inner, depth - 1));
 }
 
 function isMap(value: unknown): boolean {

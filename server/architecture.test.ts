@@ -24,17 +24,27 @@ const COORDINATOR_PORTS = ['domain', 'event-log', 'replica', 'scheduler'].map(
 const COMMANDS_AND_TYPES = DOMAINS.flatMap((domain) => [`${domain}commands.ts`, `type ${domain}`]);
 const SERVICE_IMPORTS = ['server/coordinator/', ...COMMANDS_AND_TYPES, 'protocol/', 'server/metrics/'];
 
+/** What a folder serves over HTTP, and the parts of it where it is long. */
+const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts'];
+const SETTINGS_TABLES = ['server/policy-settings.ts', 'server/setting-schemas.ts'];
+const POLICY = 'server/lease/policy.ts';
+
 /**
  * A file or folder, and what it may import beside its own folder: folders end with `/`, `type` admits what vanishes at
  * compile time. The first row that fits a file counts.
  */
 const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] = [
   ...COMPOSITION_ROOTS.map((root) => [root, ['protocol/', 'server/']] as const),
-  ['server/config.ts', ['server/settings.ts', 'server/lease/parse-json.ts']],
-  ['server/settings.ts', ['protocol/']],
+  [
+    'server/config.ts',
+    [...SETTINGS_TABLES, 'server/settings.ts', 'server/lease/parse-json.ts', POLICY, 'protocol/frame-fault.ts'],
+  ],
+  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, 'protocol/']],
+  ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
+  ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
   ['server/testing/', ['protocol/', 'server/']],
-  ['server/*/routes.ts', SERVICE_IMPORTS],
+  ...ROUTES.map((routes) => [routes, [...SERVICE_IMPORTS, 'server/admin/requests.ts']] as const),
   ...DOMAINS.map((domain) => [domain, DOMAIN_IMPORTS] as const),
   ['server/coordinator/', []],
   ['server/journal/', COORDINATOR_PORTS],
@@ -42,7 +52,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/transports/', ['server/sessions/socket.ts', 'server/metrics/']],
   ['server/health/', SERVICE_IMPORTS],
   ['server/gateway/', [...SERVICE_IMPORTS, 'server/health/']],
-  // What the routes.ts files share; the routes themselves are handed in by main.
+  // Holds what the routes.ts files share; the routes themselves are handed in by main.
   ['server/admin/', SERVICE_IMPORTS],
   ['server/metrics/', []],
   ['server/cli/', ['protocol/', 'server/replay.ts', 'server/config.ts']],
@@ -64,10 +74,10 @@ function isTest(path: string): boolean {
   return /\.(test|contract)\.ts$/.test(path);
 }
 
-/** Whether `path` is, or lies in, `part`; a `*` stands for one folder. */
+/** Whether `path` is, or lies in, `part`; a `*` stands for a name or a part of one. */
 function isWithin(path: string, part: string): boolean {
   if (part.endsWith('/')) return path.startsWith(part);
-  return part.includes('*') ? new RegExp(`^${part.replace('*', '[^/]+')}$`).test(path) : path === part;
+  return part.includes('*') ? new RegExp(`^${part.replaceAll('*', '[^/]+')}$`).test(path) : path === part;
 }
 
 function isAllowed(target: string, isTypeOnly: boolean, mayImport: readonly string[]): boolean {
@@ -75,6 +85,10 @@ function isAllowed(target: string, isTypeOnly: boolean, mayImport: readonly stri
     if (!entry.startsWith('type ')) return isWithin(target, entry);
     return isTypeOnly && isWithin(target, entry.slice('type '.length));
   });
+}
+
+function isRoutes(path: string): boolean {
+  return ROUTES.some((routes) => isWithin(path, routes));
 }
 
 function importFaults({ path, imports }: Source): string[] {
@@ -89,13 +103,14 @@ function importFaults({ path, imports }: Source): string[] {
     if (!isOurs) {
       const reserved = RESERVED_PACKAGES.find(([name]) => name.test(target));
       const isReserved = reserved !== undefined && !isAllowed(path, true, ['server/testing/', ...reserved[1]]);
-      const isIo = IO_MODULE.test(target) && PURE.some((part) => isWithin(path, part)) && !path.endsWith('/routes.ts');
+      const isIo = IO_MODULE.test(target) && PURE.some((part) => isWithin(path, part)) && !isRoutes(path);
       return isReserved || (isIo && !isTypeOnly) ? [fault] : [];
     }
     const isTesting = isWithin(target, 'server/testing/') && !isWithin(path, 'server/testing/');
-    const isRoutes = isWithin(target, 'server/*/routes.ts') && !COMPOSITION_ROOTS.includes(path);
-    const isForTestsOnly = isTest(target) || isTesting || isRoutes;
-    return isForTestsOnly || !isAllowed(target, isTypeOnly, mayImport) ? [fault] : [];
+    // Nobody takes routes but main, and a folder's routes.ts the parts of its own.
+    const isPart = isRoutes(path) && target.endsWith('-routes.ts') && isWithin(target, ownFolder);
+    const isForOthers = isRoutes(target) && !isPart && !COMPOSITION_ROOTS.includes(path);
+    return isTest(target) || isTesting || isForOthers || !isAllowed(target, isTypeOnly, mayImport) ? [fault] : [];
   });
 }
 
@@ -150,6 +165,8 @@ describe('the import rule', () => {
     ['server/lease/decide.ts', `// import { a } from '../clients/a.ts';\nconst text = "import '../clients/a.ts'";`],
     ['server/lease/decide.test.ts', `import { a } from '../clients/decide.ts';`],
     ['server/lease/routes.ts', `import { maskAddress } from './pool-file.ts';`],
+    ['server/lease/routes.ts', `import { addressRoutes } from './address-routes.ts';`],
+    ['server/lease/address-routes.ts', `import { json } from '../admin/requests.ts';`],
     ['server/sessions/hub.ts', `import type { LeaseState } from '../lease/state.ts';`],
     ['server/sessions/hub.ts', `import { rejected } from '../lease/commands.ts';`],
     ['server/transports/ws.ts', `import { WebSocketServer } from 'ws';`],
@@ -172,6 +189,10 @@ describe('the import rule', () => {
     ['server/lease/decide.ts', `const late = await import(name);`],
     ['server/lease/decide.ts', `import type { Coordinator } from '../coordinator/coordinator.ts';`],
     ['server/lease/decide.ts', `import { leaseRoutes } from './routes.ts';`],
+    ['server/lease/decide.ts', `import { addressRoutes } from './address-routes.ts';`],
+    ['server/counters/routes.ts', `import { addressRoutes } from '../lease/address-routes.ts';`],
+    ['server/lease/routes.ts', `import { openAdmin } from '../admin/admin-server.ts';`],
+    ['server/lease/decide.ts', `import { json } from '../admin/requests.ts';`],
     ['server/lease/decide.ts', `import { readFile } from 'node:fs/promises';`],
     ['server/coordinator/coordinator.ts', `import type { LeaseState } from '../lease/state.ts';`],
     ['server/coordinator/coordinator.ts', `import { connect } from 'net';`],

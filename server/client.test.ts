@@ -1,6 +1,13 @@
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Client, type ConnectOptions, connect, RefusedError } from '../protocol/client.ts';
+import {
+  type AcquireOptions,
+  type Client,
+  type ConnectOptions,
+  connect,
+  type LeaseEvents,
+  RefusedError,
+} from '../protocol/client.ts';
 import { dataFolder, reusablePort, samplePool, startCoordinator } from './testing/coordinator-process.ts';
 
 async function serve(transport: string, pool = samplePool(2)) {
@@ -32,6 +39,18 @@ function resumed(client: Client): Promise<void> {
   return new Promise((resolve) => {
     client.on('resumed', () => resolve());
   });
+}
+
+/** An acquire that may wait, and the place in line that it is told first. */
+function inLine(client: Client, options: Partial<AcquireOptions> = {}) {
+  let told!: (position: number) => void;
+  const place = new Promise<number>((resolve) => {
+    told = resolve;
+  });
+  const acquiring = client.acquire({ resource: 7, ttlMs: 30_000, waitMs: 60_000, onQueued: told, ...options });
+  // So that a test that fails for another reason is not the second failure.
+  acquiring.catch(() => {});
+  return { acquiring, place };
 }
 
 /** The client library against the real coordinator; what it does on a scripted one is tested beside it. */
@@ -92,5 +111,110 @@ describe.each(['uws', 'ws'])('the client library and the coordinator over %s', (
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     expect(ended).toBe(false);
     await lease.release();
+  });
+});
+
+describe('the client library and the coordinator', () => {
+  const transport = 'auto';
+
+  it('waits in line until an address comes free, and is told its place', async () => {
+    const { port } = await serve(transport, samplePool(1));
+    const holder = await open(port);
+    const waiter = await open(port);
+    const lease = await holder.acquire({ resource: 7, ttlMs: 30_000 });
+    const { acquiring, place } = inLine(waiter);
+    expect(await place).toBe(1);
+    await lease.release();
+    const next = await acquiring;
+    expect(next.token).toBeGreaterThan(lease.token);
+    expect(next.remainingMs()).toBeLessThanOrEqual(30_000);
+  });
+
+  it('is refused when its time in line is over, with why', async () => {
+    const { port } = await serve(transport, samplePool(1));
+    const client = await open(port);
+    await client.acquire({ resource: 7, ttlMs: 30_000 });
+    const acquiring = client.acquire({ resource: 7, ttlMs: 30_000, waitMs: 50 });
+    await expect(acquiring).rejects.toMatchObject({ reason: 'wait_timeout', why: { states: { leased: 1 } } });
+  });
+
+  it('leaves the line when it is given up, and nothing behind', async () => {
+    const { coordinator, port } = await serve(transport, samplePool(1));
+    const client = await open(port);
+    const lease = await client.acquire({ resource: 7, ttlMs: 30_000 });
+    const giveUp = new AbortController();
+    const { acquiring, place } = inLine(client, { signal: giveUp.signal });
+    await place;
+    giveUp.abort();
+    await expect(acquiring).rejects.toMatchObject({ code: 'aborted' });
+    await lease.release();
+    const listed = await fetch(`http://127.0.0.1:${coordinator.adminPort}/v1/leases`);
+    expect(await listed.json()).toMatchObject({ leases: [] });
+  });
+
+  it('holds many or none', async () => {
+    const { port } = await serve(transport, samplePool(3));
+    const client = await open(port);
+    const leases = await client.acquireMany({ resource: 7, ttlMs: 30_000, count: 2 });
+    expect(new Set(leases.map(({ address }) => address.address)).size).toBe(2);
+    const further = client.acquireMany({ resource: 7, ttlMs: 30_000, count: 2 });
+    await expect(further).rejects.toMatchObject({ reason: 'none_available', why: { states: { leased: 2, free: 1 } } });
+    expect(client.leases.size).toBe(2);
+  });
+
+  it('is explained what it would get', async () => {
+    const { port } = await serve(transport, samplePool(1));
+    const client = await open(port);
+    const asked = { resource: 7, ttlMs: 30_000 };
+    expect(await client.explain(asked)).toMatchObject({ would: 'grant', why: { states: { free: 1 } } });
+    await client.acquire(asked);
+    expect(await client.explain({ ...asked, waitMs: 1 })).toMatchObject({ would: 'queue' });
+    expect(await client.explain(asked)).toMatchObject({ would: 'refuse', why: { states: { leased: 1 } } });
+  });
+
+  it('gets the same lease by the same key, and none by the key of another request', async () => {
+    const { port } = await serve(transport);
+    const client = await open(port);
+    const asked = { resource: 7, ttlMs: 30_000, key: 'k' };
+    const lease = await client.acquire(asked);
+    expect(await client.acquire(asked)).toBe(lease);
+    await expect(client.acquire({ ...asked, ttlMs: 1_000 })).rejects.toMatchObject({ code: 'key_reused' });
+    await lease.release();
+    await expect(client.acquire(asked)).rejects.toMatchObject({ code: 'lease_lost' });
+  });
+
+  it.each([{}, { key: 'k' }])('keeps its place over a crash and a restart, with %j', async (keyed) => {
+    const { coordinator, port, restart } = await serve(transport, samplePool(1));
+    const client = await open(port);
+    const lease = await client.acquire({ resource: 7, ttlMs: 30_000 });
+    const { acquiring, place } = inLine(client, keyed);
+    await place;
+    const back = resumed(client);
+    await coordinator.kill('SIGKILL');
+    await restart();
+    await back;
+    const behind = inLine(client);
+    expect(await behind.place).toBe(2);
+    await lease.release();
+    const next = await acquiring;
+    expect([...client.leases.values()]).toEqual([next]);
+    await next.release();
+    expect((await behind.acquiring).token).toBeGreaterThan(next.token);
+  });
+
+  it('moves to a substitute where its lease is to be revoked', async () => {
+    const { coordinator, port } = await serve(transport);
+    const client = await open(port);
+    const lease = await client.acquire({ resource: 7, ttlMs: 30_000 });
+    const revoking = new Promise<LeaseEvents['revoking']>((resolve) => lease.on('revoking', resolve));
+    const url = `http://127.0.0.1:${coordinator.adminPort}/v1/leases/${lease.token}?deadline_ms=600`;
+    await fetch(url, { method: 'DELETE' });
+    const { reason, substitute } = await revoking;
+    expect(reason).toBe('operator');
+    expect(substitute).toMatchObject({ live: true });
+    expect(substitute!.address.address).not.toBe(lease.address.address);
+    expect(lease.live).toBe(true);
+    expect(await lease.ended).toEqual({ end: 'revoked', reason: 'operator' });
+    expect([...client.leases.keys()]).toEqual([substitute!.token]);
   });
 });

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { CONFIG_LENGTH_MAX, type Config, loadConfig, VERSION, variableOf } from './config.ts';
+import { CONFIG_LENGTH_MAX, type Config, loadConfig, POLICIES_CHARACTERS_MAX, VERSION, variableOf } from './config.ts';
+import { BAN_MAX_MS } from './lease/policy.ts';
+import { POLICY_FIELDS } from './policy-settings.ts';
 import { defaultText, isLoopback, SETTING_NAMES } from './settings.ts';
 
 interface Given {
@@ -133,9 +135,9 @@ describe('problems', () => {
         'LEASEHOLD_POOL_REPLACE: must be true or false, not "maybe"',
         'LEASEHOLD_RESOURCES: line 1, column 7: expected a value',
         'config.json: heartbeat_ms: must be an integer from 100 to 60000, not "5"',
-        'config.json: allowed_origins.0: must be an origin as browsers send it, like https://app.example.com, not "*"',
+        'config.json: allowed_origins[0]: must be an origin as browsers send it, like https://app.example.com, not "*"',
         'config.json: resources.7.max_leases: must be an integer from 1 to 9007199254740991, not 0',
-        'config.json: resources.7.cooldown: is not part of a policy (max_leases, ttl_min_ms, ttl_max_ms)',
+        `config.json: resources.7.cooldown: is not part of a policy (${POLICY_FIELDS.join(', ')})`,
         'config.json: resources.x: must have positive integers as keys, the ids of resources, not "x"',
       ]),
     );
@@ -204,6 +206,149 @@ describe('problems', () => {
     expect(problems({ argv: ['--segment-bytes=5000001'] })).toEqual([
       '--segment-bytes: must be a multiple of 512, not 5000001',
     ]);
+  });
+});
+
+describe('policies', () => {
+  const policy = {
+    max_leases: 5,
+    ttl_min_ms: 1_000,
+    ttl_max_ms: 60_000,
+    where: { or: [{ country: { in: ['US', 'CA'] } }, { not: { labels: { site: { exists: true } } } }] },
+    strategy: 'two_choices',
+    cooldown_ms: { released: 0, session_lost: 5_000 },
+    handover: 'safe',
+    ban_ms: 60_000,
+    ban_max_ms: 3_600_000,
+    ban_decay_ms: 7_200_000,
+    ban_address_after: 3,
+    slow_share: 0.5,
+    slow_interval_ms: 250,
+    revoke_deadline_ms: 10_000,
+  };
+
+  it('say all that can be said of a resource, and nothing that they were not told', () => {
+    expect(new Set(Object.keys(policy))).toEqual(new Set(POLICY_FIELDS));
+    expect(config({ file: { resource_defaults: policy } }).resourceDefaults).toEqual({
+      maxLeases: 5,
+      ttlMinMs: 1_000,
+      ttlMaxMs: 60_000,
+      where: policy.where,
+      strategy: 'two_choices',
+      cooldownMs: { released: 0, session_lost: 5_000 },
+      handover: 'safe',
+      banMs: 60_000,
+      banMaxMs: 3_600_000,
+      banDecayMs: 7_200_000,
+      banAddressAfter: 3,
+      slowShare: 0.5,
+      slowIntervalMs: 250,
+      revokeDeadlineMs: 10_000,
+    });
+    const { resources } = config({ argv: [`--resources=${JSON.stringify({ 7: policy, 8: {} })}`] });
+    expect(resources.get(7)).toEqual(config({ file: { resource_defaults: policy } }).resourceDefaults);
+    expect(resources.get(8)).toEqual({ ttlMinMs: 200, ttlMaxMs: 604_800_000 });
+  });
+
+  it('of one resource come over the defaults field by field, cool-downs kind by kind', () => {
+    const { resources } = config({
+      file: {
+        resource_defaults: { where: { country: { eq: 'US' } }, strategy: 'random', cooldown_ms: 100, ban_ms: 1_000 },
+        resources: {
+          7: { where: {}, cooldown_ms: { revoked: 0, session_lost: 9_000 }, ban_max_ms: 5_000 },
+          8: { strategy: 'weighted', cooldown_ms: 7 },
+        },
+      },
+    });
+    const usual = { ttlMinMs: 200, ttlMaxMs: 604_800_000, banMs: 1_000 };
+    expect(resources.get(7)).toEqual({
+      ...usual,
+      where: {},
+      strategy: 'random',
+      cooldownMs: { released: 100, expired: 100, revoked: 0, session_lost: 9_000 },
+      banMaxMs: 5_000,
+    });
+    expect(resources.get(8)).toEqual({
+      ...usual,
+      where: { country: { eq: 'US' } },
+      strategy: 'weighted',
+      cooldownMs: { released: 7, expired: 7, revoked: 7, session_lost: 7 },
+    });
+  });
+
+  it.each([
+    [{ where: { country: { in: 'US' } } }, 'where.country.in: Invalid type: Expected Array but received "US"'],
+    [
+      { where: { and: [{}, { rpw: { lt: '5' } }] } },
+      'where.and[1].rpw.lt: Invalid type: Expected number but received "5"',
+    ],
+    [{ where: { were: 1 } }, 'where.were: unknown field'],
+    [{ where: { and: [{ labels: [] }] } }, 'where.and[0].labels: labels are a map'],
+    [{ where: [] }, 'where: a condition is a map'],
+    [
+      { strategy: 'sticky' },
+      'strategy: sticky goes by a string of each request: a request that gives one needs no default',
+    ],
+    [{ cooldown_ms: -1 }, 'cooldown_ms: must be an integer from 0 to 2592000000, not -1'],
+    [
+      { cooldown_ms: [] },
+      'cooldown_ms: must be an integer from 0 to 2592000000, ' +
+        'or an object of such by kind of end (released, expired, revoked, session_lost), not []',
+    ],
+    [{ cooldown_ms: { expired: 0.5 } }, 'cooldown_ms.expired: must be an integer from 0 to 2592000000, not 0.5'],
+    [{ cooldown_ms: { lost: 1 } }, 'cooldown_ms.lost: is no kind of end (released, expired, revoked, session_lost)'],
+    [{ handover: 'slow' }, 'handover: must be one of fast, safe, not "slow"'],
+    [{ ban_ms: 0 }, 'ban_ms: must be an integer from 1 to 2592000000, not 0'],
+    [{ ban_ms: 1, ban_max_ms: 1e12 }, 'ban_max_ms: must be an integer from 1 to 2592000000, not 1000000000000'],
+    [{ ban_ms: 1, ban_decay_ms: 0 }, 'ban_decay_ms: must be an integer from 1 to 2592000000, not 0'],
+    [{ ban_ms: 1, ban_address_after: 0 }, 'ban_address_after: must be an integer from 1 to 10000, not 0'],
+    [{ slow_share: 0 }, 'slow_share: must be a number above 0 and below 1, not 0'],
+    [{ slow_share: 1 }, 'slow_share: must be a number above 0 and below 1, not 1'],
+    [{ slow_share: 0.5, slow_interval_ms: 0 }, 'slow_interval_ms: must be an integer from 1 to 3600000, not 0'],
+    [{ revoke_deadline_ms: 604_800_001 }, 'revoke_deadline_ms: must be an integer from 0 to 604800000, not 604800001'],
+  ])('with the fault %j say where it is', (own, expected) => {
+    expect(problems({ env: { LEASEHOLD_RESOURCES: JSON.stringify({ 7: own }) } })).toEqual([
+      `LEASEHOLD_RESOURCES: 7.${expected}`,
+    ]);
+    expect(problems({ file: { resource_defaults: own } })).toEqual([`config.json: resource_defaults.${expected}`]);
+  });
+
+  it('may have conditions as deep and as large as those of requests, and survive deeper ones', () => {
+    const nested = (depth: number): object => (depth === 0 ? { rpw: { lt: 5 } } : { not: nested(depth - 1) });
+    const problemOf = (where: string) => problems({ file: `{"resource_defaults": {"where": ${where}}}` });
+    expect(config({ file: { resource_defaults: { where: nested(8) } } }).resourceDefaults.where).toEqual(nested(8));
+    expect(problemOf(JSON.stringify(nested(9)))).toEqual([
+      `config.json: resource_defaults.where${'.not'.repeat(9)}: nested deeper than 8`,
+    ]);
+    const abyss = `${'{"not":'.repeat(50_000)}{}${'}'.repeat(50_000)}`;
+    expect(problemOf(abyss)).toEqual(['config.json: resource_defaults.where: nested deeper than 32']);
+    const labels = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, { exists: true }]));
+    expect(problemOf(JSON.stringify({ labels }))).toEqual([
+      'config.json: resource_defaults.where: more than 64 operators',
+    ]);
+  });
+
+  it.each([
+    [{ ban_max_ms: 1 }, 'ban_max_ms means nothing without ban_ms'],
+    [{ ban_decay_ms: 1 }, 'ban_decay_ms means nothing without ban_ms'],
+    [{ ban_address_after: 1 }, 'ban_address_after means nothing without ban_ms'],
+    [{ slow_interval_ms: 1 }, 'slow_interval_ms means nothing without slow_share'],
+    [{ ban_ms: 2, ban_max_ms: 1 }, 'ban_ms (2) is above ban_max_ms (1)'],
+    [{ ban_ms: BAN_MAX_MS + 1 }, `ban_ms (${BAN_MAX_MS + 1}) is above ban_max_ms (${BAN_MAX_MS}, its default)`],
+  ])('whose fields %j do not fit together are refused', (own, expected) => {
+    expect(problems({ file: { resources: { 7: own } } })).toEqual([`config.json: resources: 7: ${expected}`]);
+    expect(problems({ file: { resource_defaults: own, resources: { 7: {} } } })).toEqual([
+      `config.json: resource_defaults: ${expected}`,
+    ]);
+  });
+
+  it.each([
+    ['[]', 'resource_defaults', 'must be an object, not []'],
+    ['[]', 'resources', 'must be an object from resource ids to policies, not []'],
+    ['{"7": []}', 'resources', '7: must be an object, not []'],
+  ])('are objects, which the list in %s for %s is not', (text, name, expected) => {
+    const variable = `LEASEHOLD_${name.toUpperCase()}`;
+    expect(problems({ env: { [variable]: text } })).toEqual([`${variable}: ${expected}`]);
   });
 });
 
@@ -278,10 +423,34 @@ describe('.env.example', () => {
     expect(assignments).toEqual(SETTING_NAMES.map((name) => `${variableOf(name)}=${defaultText(name)}`));
   });
 
+  it('lists every field of a policy, and so does the README, whose example is taken', () => {
+    const listed = [...text.matchAll(/^# {3}([a-z_]+) {2,}/gm)].map(([, field]) => field);
+    expect(new Set(listed)).toEqual(new Set(POLICY_FIELDS));
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const rows = [...readme.matchAll(/^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|/gm)].map(([, fields]) => fields!);
+    const named = rows.flatMap((fields) => fields.split(', ').map((field) => field.slice(1, -1)));
+    expect(new Set(named)).toEqual(new Set(POLICY_FIELDS));
+    const example = /```json\n([^]*?)```/.exec(readme)![1]!;
+    expect(config({ file: example }).resources.get(7)).toMatchObject({ maxLeases: 1, banMs: 60_000 });
+  });
+
   it('changes nothing as it stands', () => {
     const env = Object.fromEntries(
       assignments.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
     );
     expect(config({ env })).toEqual(config({}));
+  });
+});
+
+describe('policies all together', () => {
+  it('are no longer than one commit takes, the condition of the defaults counted with each resource', () => {
+    const where = { address: { nin: Array.from({ length: 100 }, (_, index) => `10.0.0.${index}:8080`) } };
+    const resources = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [index + 1, { max_leases: 2 }]));
+    const file = { resources_max: 300, resource_defaults: { where }, resources };
+    expect(problems({ file })).toEqual([
+      expect.stringMatching(
+        new RegExp(`resources: \\d+ characters with the defaults put in, ${POLICIES_CHARACTERS_MAX} at most$`),
+      ),
+    ]);
   });
 });

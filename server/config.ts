@@ -6,27 +6,31 @@
  * drops a flag is still a fault. A variable that is set to nothing counts as not set; flags are taken as they are.
  */
 import * as v from 'valibot';
+import { pathOf } from '../protocol/frame-fault.ts';
 import { parseJson } from './lease/parse-json.ts';
+import type { ResourcePolicy } from './lease/policy.ts';
+import { policyFaults } from './policy-settings.ts';
+import { toCamelKeys } from './setting-schemas.ts';
 import {
   type Config,
   defaultText,
   isLoopback,
-  type ResourcePolicy,
   SETTING_NAMES,
   type SettingName,
   settingOf,
   settingsSchema,
-  toCamelKeys,
   withWholePolicies,
 } from './settings.ts';
 
-export { type Config, type ResourcePolicy, SETTINGS } from './settings.ts';
+export { type Config, SETTINGS } from './settings.ts';
 
 /** Kept equal to package.json's by a test. */
 export const VERSION = '0.1.0';
 export const ENV_PREFIX = 'LEASEHOLD_';
 /** A longer configuration file is refused. */
 export const CONFIG_LENGTH_MAX = 1_048_576;
+/** Policies of all resources as JSON: one commit takes them (1 MB, and a character may take three bytes). */
+export const POLICIES_CHARACTERS_MAX = 300_000;
 
 export interface ConfigInput {
   /** What follows the program's name. */
@@ -194,9 +198,12 @@ function check(given: Given, problems: string[]): Given {
     const result = v.safeParse(schema, entry.value, { abortPipeEarly: true });
     checked[name] = result.success ? entry : { ...entry, faulty: true };
     for (const issue of result.issues ?? []) {
-      const place = v.getDotPath(issue);
-      const at = place === null ? '' : entry.label.includes(': ') ? `.${place}` : `: ${place}`;
-      const received = secret || issue.expected === 'never' ? '' : `, not ${shown(issue.input)}`;
+      const place = pathOf(issue);
+      // Behind a key of the file the path goes on, behind a flag or variable it begins.
+      const joint = place === '' || !entry.label.includes(': ') ? ': ' : place.startsWith('[') ? '' : '.';
+      const at = place === '' ? '' : `${joint}${place}`;
+      // The others don't speak of the value.
+      const received = !secret && issue.message.startsWith('must ') ? `, not ${shown(issue.input)}` : '';
       problems.push(`${entry.label}${at}: ${issue.message}${received}`);
     }
   }
@@ -227,13 +234,20 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
     const bound = `${labelOf('resources_max')} allows ${config.resourcesMax}`;
     problems.push(`${labelOf('resources')}: names ${config.resources.size} resources, ${bound}`);
   }
-  const areTtlsOrdered = (label: string, { ttlMinMs, ttlMaxMs }: ResourcePolicy) => {
-    const areOrdered = ttlMinMs <= ttlMaxMs;
-    if (!areOrdered) problems.push(`${label}: ttl_min_ms (${ttlMinMs}) is above ttl_max_ms (${ttlMaxMs})`);
-    return areOrdered;
+  const isSound = (label: string, policy: ResourcePolicy) => {
+    const faults = policyFaults(policy);
+    problems.push(...faults.map((fault) => `${label}: ${fault}`));
+    return faults.length === 0;
   };
-  if (!areSound('resource_defaults') || !areTtlsOrdered(labelOf('resource_defaults'), config.resourceDefaults)) return;
-  for (const [id, policy] of config.resources) areTtlsOrdered(`${labelOf('resources')}: ${id}`, policy);
+  if (!areSound('resource_defaults')) return;
+  // Whatever is wrong with the defaults would be wrong once more with every resource.
+  if (!isSound(labelOf('resource_defaults'), config.resourceDefaults)) return;
+  for (const [id, policy] of config.resources) isSound(`${labelOf('resources')}: ${id}`, policy);
+  const characters = JSON.stringify([...config.resources]).length;
+  if (characters > POLICIES_CHARACTERS_MAX) {
+    const what = `${characters} characters with the defaults put in`;
+    problems.push(`${labelOf('resources')}: ${what}, ${POLICIES_CHARACTERS_MAX} at most`);
+  }
 }
 
 // ---- words

@@ -5,7 +5,10 @@
  */
 import { isIP, isIPv4 } from 'node:net';
 import * as v from 'valibot';
-import { TTL_MAX_MS, TTL_MIN_MS } from '../protocol/limits.ts';
+import { TTL_MAX_MS } from '../protocol/limits.ts';
+import type { ResourcePolicy } from './lease/policy.ts';
+import { resourceDefaults, resources, wholePolicy } from './policy-settings.ts';
+import { type CamelKeys, integer, oneOf, text } from './setting-schemas.ts';
 
 /** How the text of a flag or variable becomes the value that the file would hold. */
 export type SettingKind = 'text' | 'integer' | 'boolean' | 'list' | 'json';
@@ -32,20 +35,6 @@ const KIB = 1_024;
 const MIB = 1_024 * KIB;
 const GIB = 1_024 * MIB;
 
-function integer(least: number, most: number) {
-  const message = `must be an integer from ${least} to ${most}`;
-  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message), v.maxValue(most, message));
-}
-
-function text(lengthMax: number) {
-  const message = `must be a text of 1 to ${lengthMax} characters`;
-  return v.pipe(v.string(message), v.minLength(1, message), v.maxLength(lengthMax, message));
-}
-
-function oneOf<const Words extends readonly string[]>(words: Words) {
-  return v.picklist(words, `must be one of ${words.join(', ')}`);
-}
-
 const HOST_MESSAGE = 'must be an IP address or a host name';
 const host = v.pipe(v.string(HOST_MESSAGE), v.check(isHost, HOST_MESSAGE));
 const port = integer(0, 65_535);
@@ -61,47 +50,6 @@ const key = v.pipe(
   v.string(KEY_MESSAGE),
   v.regex(/^[\x21-\x7e]+$/, KEY_MESSAGE),
   v.maxLength(KEY_LENGTH_MAX, KEY_MESSAGE),
-);
-
-// ---- policies
-
-const ttl = integer(TTL_MIN_MS, TTL_MAX_MS);
-const maxLeases = v.exactOptional(integer(1, Number.MAX_SAFE_INTEGER));
-const policyMessage = (issue: v.BaseIssue<unknown>) =>
-  issue.expected === 'never' ? 'is not part of a policy (max_leases, ttl_min_ms, ttl_max_ms)' : 'must be an object';
-
-/** What holds for leases of a resource. */
-export interface ResourcePolicy {
-  /** Leases of the resource at one time; absent: no bound but its addresses. */
-  readonly maxLeases?: number;
-  readonly ttlMinMs: number;
-  readonly ttlMaxMs: number;
-}
-
-const resourceDefaults = v.pipe(
-  v.strictObject(
-    { max_leases: maxLeases, ttl_min_ms: v.optional(ttl, TTL_MIN_MS), ttl_max_ms: v.optional(ttl, TTL_MAX_MS) },
-    policyMessage,
-  ),
-  v.transform((policy) => toCamelKeys(policy) satisfies ResourcePolicy),
-);
-
-const ownPolicy = v.pipe(
-  v.strictObject(
-    { max_leases: maxLeases, ttl_min_ms: v.exactOptional(ttl), ttl_max_ms: v.exactOptional(ttl) },
-    policyMessage,
-  ),
-  v.transform((policy) => toCamelKeys(policy) satisfies Partial<ResourcePolicy>),
-);
-
-const ID_MESSAGE = 'must have positive integers as keys, the ids of resources';
-const resourceId = v.pipe(
-  v.string(),
-  v.check((id) => /^[1-9]\d*$/.test(id) && Number.isSafeInteger(Number(id)), ID_MESSAGE),
-);
-const resources = v.pipe(
-  v.record(resourceId, ownPolicy, 'must be an object from resource ids to policies'),
-  v.transform((policies) => new Map(Object.entries(policies).map(([id, policy]) => [Number(id), policy]))),
 );
 
 // ---- the table
@@ -170,7 +118,7 @@ export const SETTINGS = {
   resource_defaults: setting(
     'json',
     v.optional(resourceDefaults, {}),
-    'Policy of every resource: {"max_leases", "ttl_min_ms", "ttl_max_ms"}',
+    'Policy of every resource: {"max_leases": 5, "ban_ms": 60000}; fields: .env.example',
   ),
   resources: setting('json', v.optional(resources, {}), 'Policies by resource id: {"7": {"max_leases": 1}}'),
 };
@@ -187,13 +135,14 @@ export const settingsSchema = v.object(
 
 type OwnConfig = CamelKeys<v.InferOutput<typeof settingsSchema>>;
 
-export interface Config extends Omit<OwnConfig, 'resources'> {
+export interface Config extends Omit<OwnConfig, 'resourceDefaults' | 'resources'> {
+  readonly resourceDefaults: ResourcePolicy;
   /** Whole policies: what a resource doesn't say of itself is as in `resourceDefaults`. */
   readonly resources: ReadonlyMap<number, ResourcePolicy>;
 }
 
 export function withWholePolicies(config: OwnConfig): Config {
-  const whole = Array.from(config.resources, ([id, own]) => [id, { ...config.resourceDefaults, ...own }] as const);
+  const whole = Array.from(config.resources, ([id, own]) => [id, wholePolicy(config.resourceDefaults, own)] as const);
   return { ...config, resources: new Map(whole) };
 }
 
@@ -224,19 +173,4 @@ function isHost(value: string): boolean {
 
 function isOrigin(value: string): boolean {
   return /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value;
-}
-
-// ---- names
-
-type Camel<Name extends string> = Name extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<Camel<Tail>>}`
-  : Name;
-type CamelKeys<Fields> = { readonly [Name in keyof Fields as Camel<Name & string>]: Fields[Name] };
-
-export function toCamelKeys<Fields extends object>(fields: Fields): CamelKeys<Fields> {
-  const entries = Object.entries(fields).map(([name, value]) => [
-    name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-    value,
-  ]);
-  return Object.fromEntries(entries) as CamelKeys<Fields>;
 }

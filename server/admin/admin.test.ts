@@ -1,19 +1,8 @@
 import { request } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { dataFolder, runCoordinator, samplePool, startCoordinator } from '../testing/coordinator-process.ts';
+import { dataFolder, runCoordinator } from '../testing/coordinator-process.ts';
+import { serveHttp } from '../testing/http-client.ts';
 import { WireClient } from '../testing/wire-client.ts';
-
-async function serve(env: NodeJS.ProcessEnv = {}, pool: readonly unknown[] = samplePool(2, [7], ['US', 'DE'])) {
-  const { dir, poolFile } = await dataFolder(pool);
-  const coordinator = await startCoordinator(['--data-dir', dir, '--pool', poolFile], env);
-  const base = `http://127.0.0.1:${coordinator.adminPort}`;
-  const ask = async (path: string, init: RequestInit = {}) => {
-    const response = await fetch(base + path, init);
-    const body = (await response.json()) as Record<string, unknown>;
-    return { status: response.status, headers: response.headers, body };
-  };
-  return { coordinator, ask };
-}
 
 /** Of GET /allocate/7/60 with headers that fetch would not send. */
 function statusOf(port: number, headers: Record<string, string>): Promise<number | undefined> {
@@ -29,7 +18,7 @@ function statusOf(port: number, headers: Record<string, string>): Promise<number
 
 describe('the admin port', () => {
   it('allocates the record at the top level, by GET and POST, with a TTL in seconds and a country', async () => {
-    const { ask } = await serve();
+    const { ask } = await serveHttp();
     const first = await ask('/allocate/7/60/de');
     expect(first.status).toBe(200);
     expect(first.headers.get('cache-control')).toBe('no-store');
@@ -47,7 +36,7 @@ describe('the admin port', () => {
   });
 
   it('answers what it cannot take with a problem that names the place', async () => {
-    const { ask } = await serve();
+    const { ask } = await serveHttp();
     for (const [path, status, at] of [
       ['/allocate/9/60', 404, 'resource'],
       ['/allocate/seven/60', 422, 'resource'],
@@ -64,7 +53,7 @@ describe('the admin port', () => {
   });
 
   it('releases a lease for whoever knows its secret, once more alike, and for nobody else', async () => {
-    const { ask } = await serve();
+    const { ask } = await serveHttp();
     const { body } = await ask('/allocate/7/60');
     const { lease, secret } = body as { lease: number; secret: string };
     const drop = (value: string) =>
@@ -80,7 +69,7 @@ describe('the admin port', () => {
       { address: 'http://user:hunter2@10.0.0.1:80', country: 'US', rpw: 0, resource_ids: [7, 8] },
       { address: '10.0.0.2:80', country: 'US', rpw: 0, resource_ids: [7] },
     ];
-    const { coordinator, ask } = await serve({}, pool);
+    const { coordinator, ask } = await serveHttp({}, pool);
     const { client, welcome } = await WireClient.hello(coordinator.port);
     const leases: number[] = [];
     for (const resource of [8, 7, 7]) {
@@ -104,7 +93,7 @@ describe('the admin port', () => {
   });
 
   it('asks for the operator key where there is one, and needs one to listen beyond loopback', async () => {
-    const { ask, coordinator } = await serve({ LEASEHOLD_ADMIN_KEY: 'planted-key-1' });
+    const { ask, coordinator } = await serveHttp({ LEASEHOLD_ADMIN_KEY: 'planted-key-1' });
     expect((await ask('/healthz')).status).toBe(200);
     const refused = await ask('/allocate/7/60');
     expect(refused).toMatchObject({ status: 401, body: { code: 401 } });
@@ -120,7 +109,7 @@ describe('the admin port', () => {
   });
 
   it('serves no HEAD where a GET would lease', async () => {
-    const { ask, coordinator } = await serve();
+    const { ask, coordinator } = await serveHttp();
     const head = await fetch(`http://127.0.0.1:${coordinator.adminPort}/allocate/7/60`, { method: 'HEAD' });
     expect([head.status, head.headers.get('allow')]).toEqual([405, 'GET, POST']);
     expect((await ask('/allocate/7/60', { method: 'PUT' })).body).toMatchObject({ code: 405 });
@@ -128,7 +117,7 @@ describe('the admin port', () => {
   });
 
   it('refuses pages of another origin, and host names that were made to point here', async () => {
-    const { ask, coordinator } = await serve();
+    const { ask, coordinator } = await serveHttp();
     expect((await ask('/v1/leases', { headers: { Origin: 'http://evil.example' } })).status).toBe(403);
     // What an image of a page asks with: no Origin, and the browser's word that another site is behind it.
     const image = await statusOf(coordinator.adminPort, { 'Sec-Fetch-Site': 'cross-site' });

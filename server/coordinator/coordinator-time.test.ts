@@ -92,6 +92,16 @@ describe('coordinator: what is due', () => {
     expect(bench.state.happened).toEqual(['due at 11000', 'a', 'due at 11000', 'b', 'due at 11000']);
   });
 
+  it('waits for the first command of a run, which says that one has begun', async () => {
+    const bench = new Bench();
+    bench.state.dueMs = 500;
+    bench.state.dueSlices = 1;
+    await bench.scheduler.advance(1_000);
+    bench.write('begun');
+    await bench.settle();
+    expect(bench.state.happened).toEqual(['begun', 'due at 2000']);
+  });
+
   it('is found however far ahead it lies, and when it comes nearer', async () => {
     const bench = new Bench();
     bench.execute({ type: 'Plan', dueMs: 1_000 + 90 * 86_400_000, slices: 1 });

@@ -13,6 +13,8 @@ const OVERLOADED_LOOKS = 4;
 const HUNG_LOOKS = 60;
 /** Time between looks: 2 s and 30 s in all. Looks are counted, not time, so that a pause of the process counts once. */
 const LOOK_MS = 500;
+/** A process that did nothing for so long, not even look at the disk, stood still. */
+const PAUSE_MS = 3 * LOOK_MS;
 /** No timer is set further ahead; it is set anew when it fires. */
 const TIMER_MS_MAX = 3_600_000;
 
@@ -62,6 +64,8 @@ export interface DomainPort<
 interface Part {
   readonly domain: AnyDomain;
   readonly state: unknown;
+  /** Its first command says that a new run has begun; before it nothing falls due: it would belong to no run. */
+  hasBegun: boolean;
   notify: (notice: unknown) => void;
 }
 
@@ -94,6 +98,8 @@ export class Coordinator {
   #looks = 0;
   #turnDeferred = false;
   #lastClockWrittenMs: number;
+  /** When the process was last seen running. */
+  #aliveMs: number;
   #timer: { readonly atMs: number; cancel(): void } | undefined;
   #cancelWatch: (() => void) | undefined;
   #stopped = false;
@@ -106,6 +112,7 @@ export class Coordinator {
     this.#appended = options.position;
     this.#position = options.position;
     this.#lastClockWrittenMs = options.clock.nowMs();
+    this.#aliveMs = this.#lastClockWrittenMs;
     this.#watch();
   }
 
@@ -130,12 +137,13 @@ export class Coordinator {
   mount<State, Command extends { readonly type: string }, Event, Answers extends AnswersTo<Command>, Notice>(
     domain: Domain<State, Command, Event, Answers, Notice>,
   ): DomainPort<State, Command, Answers, Notice> {
-    const part: Part = { domain, state: this.#options.replica.state(domain.name), notify: () => {} };
+    const part: Part = { domain, state: this.#options.replica.state(domain.name), hasBegun: false, notify: () => {} };
     this.#parts.push(part);
     return {
       execute: (command, released, decided) => {
         if (this.#stopped) return;
         this.#runDue();
+        part.hasBegun = true;
         this.#decide({
           part,
           command,
@@ -179,15 +187,16 @@ export class Coordinator {
   /** Throws on a bug of a domain's, and stops the coordinator: memory may be ahead of what will ever be written. */
   #decide(given: Continuation): void {
     try {
-      while (this.#decideOnce(given)) if (this.#stopped) return;
+      let next: unknown = given.command;
+      while (next !== undefined && !this.#stopped) next = this.#decideOnce({ ...given, command: next });
     } catch (error) {
       this.#fail({ kind: 'bug', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       throw error;
     }
   }
 
-  /** Whether the command is to be decided again. */
-  #decideOnce({ part, command, released, decided }: Continuation): boolean {
+  /** Returns the command that is to be decided in its place, at once. */
+  #decideOnce({ part, command, released, decided }: Continuation): unknown {
     const { clock, random } = this.#options;
     const nowMs = clock.nowMs();
     const decision = part.domain.decide(part.state, command, { nowMs, utcMs: clock.utcMs(), random });
@@ -208,14 +217,28 @@ export class Coordinator {
     }
     // Last, since it may give the next command.
     if (decision.answer !== undefined) decided?.(decision.answer);
-    return decision.again ?? false;
+    return decision.again;
   }
 
   /** One slice of what is due in each domain: its events come before any decision that could see it undone. */
   #runDue(): void {
     const nowMs = this.#options.clock.nowMs();
+    this.#noticePause(nowMs);
     for (const part of this.#parts) {
-      if ((part.domain.dueMs(part.state) ?? Infinity) <= nowMs) this.#decide(silent(part, part.domain.dueCommand));
+      if (dueMsOf(part) <= nowMs) this.#decide(silent(part, part.domain.dueCommand));
+    }
+  }
+
+  /** The looks at the disk come twice a second: where neither they nor anything else came for long, the process stood still. */
+  #noticePause(nowMs: number): void {
+    const byMs = Math.floor(nowMs - this.#aliveMs);
+    this.#aliveMs = nowMs;
+    if (byMs < PAUSE_MS) return;
+    for (const part of this.#parts) {
+      const command: unknown = part.hasBegun ? part.domain.pauseCommand?.(byMs) : undefined;
+      if (command === undefined) continue;
+      this.#decide(silent(part, command));
+      this.#deferTurn();
     }
   }
 
@@ -288,7 +311,7 @@ export class Coordinator {
   }
 
   #dueMs(): number {
-    return Math.min(...this.#parts.map(({ domain, state }) => domain.dueMs(state) ?? Infinity));
+    return Math.min(...this.#parts.map(dueMsOf));
   }
 
   /** When the clock has to be on disk again, so that no restart prolongs anything. */
@@ -319,6 +342,7 @@ export class Coordinator {
 
   #watch(): void {
     this.#cancelWatch = this.#options.scheduler.setTimer(LOOK_MS, () => {
+      this.#noticePause(this.#options.clock.nowMs());
       if (this.#isAppending) this.#looks += 1;
       if (this.#looks >= HUNG_LOOKS) {
         this.#fail({ kind: 'storage', message: `a write to the journal has hung for ${HUNG_LOOKS * LOOK_MS} ms` });
@@ -337,6 +361,10 @@ export class Coordinator {
     this.#cancelWatch?.();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function dueMsOf({ domain, state, hasBegun }: Part): number {
+  return hasBegun ? (domain.dueMs(state) ?? Infinity) : Infinity;
 }
 
 function silent(part: Part, command: unknown): Continuation {

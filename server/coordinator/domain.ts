@@ -27,8 +27,8 @@ export interface Decision<Command, Event, Answer, Notice> {
   readonly answer?: Answer;
   /** To others, e.g. the session whose lease ended. */
   readonly notices?: readonly Notice[];
-  /** The same command is decided once more, at once, on the state that these events make. */
-  readonly again?: true;
+  /** Decided at once, in the place of this one, on the state that these events make: the same command, or what remains of it. */
+  readonly again?: Command;
   /** What remains of a long command: decided in a later turn, when others have had theirs. */
   readonly next?: Command;
 }
@@ -74,6 +74,8 @@ export interface Domain<
   /** The clock reading at which `dueCommand` has something to do, if ever. */
   dueMs(state: State): number | undefined;
   readonly dueCommand: Command;
+  /** What is to be done about it that the process stood still for `byMs`, before anything else. */
+  pauseCommand?(byMs: number): Command;
   /** How long the journal may go without a clock reading before a restart could prolong something; undefined: for ever. */
   clockMarkMs(state: State): number | undefined;
 

@@ -1,18 +1,15 @@
 import { assertNever } from '../../protocol/assert.ts';
-import type { LeaseEnd } from '../../protocol/codes.ts';
+import { applyGrant, applyLeaseEnd, applyRenewal, applyRepeat, applyReport, applyRevocation } from './apply-lease.ts';
+import { applyPairEvent } from './apply-pair.ts';
+import { applyWaitEvent, parkLines, regroupWaiters, removeWaiter, unparkLines } from './apply-waiting.ts';
 import type { LeaseEvent } from './events.ts';
+import { existing } from './existing.ts';
+import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
+import { armNotice } from './lease-index.ts';
+import { wake } from './pair.ts';
 import { applyPoolChanges } from './pool-changes.ts';
-import {
-  type Address,
-  ensureResource,
-  type Lease,
-  type LeaseState,
-  type Resource,
-  type Session,
-  type SessionEnd,
-  UNASKED_ENDS_MAX,
-} from './state.ts';
+import { ensureResource, type LeaseState, type Session, type SessionEnd } from './state.ts';
 
 /** The only way in which the state changes: live, at recovery and on a standby alike. Throws on an impossible event. */
 export function applyEvent(state: LeaseState, event: LeaseEvent): void {
@@ -21,7 +18,11 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       return startEpoch(state, event);
     case 'DayTurned':
       state.today.day = Math.max(state.today.day, event.day);
-      for (const resource of state.resources.values()) resource.pool.forgetRpw();
+      for (const resource of state.resources.values()) {
+        resource.pool.forgetRpw();
+        // A figure has fallen, and with it what a condition on it holds for.
+        wake(state, resource);
+      }
       return;
     case 'TokensReserved':
       state.reservedToken = event.until;
@@ -30,6 +31,7 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       state.defaultPolicy = event.defaultPolicy;
       state.policies = new Map(event.policies);
       for (const id of state.policies.keys()) ensureResource(state, id);
+      regroupWaiters(state);
       return;
     case 'PoolStaged': {
       const stage = state.stages.get(event.stage) ?? [];
@@ -56,11 +58,21 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
         end: 'session_lost',
         leases: new Set(),
         unaskedEnds: [],
+        served: new Map(),
+        lines: new Set(),
+        waiterCount: 0,
         suspendedPlace: NOT_IN_HEAP,
       });
       return;
     case 'SessionSuspended':
       return suspend(state, existing(state.sessions, event.session), event.untilMs, event.end);
+    case 'SuspensionsExtended':
+      for (const session of state.suspended.upTo(Infinity, state.suspended.size)) {
+        if (session.suspendedUntilMs! === ENDED_MS) continue;
+        session.suspendedUntilMs! += event.byMs;
+        state.suspended.set(session, session.suspendedUntilMs!);
+      }
+      return;
     case 'SessionResumed': {
       const session = existing(state.sessions, event.session);
       session.suspendedUntilMs = undefined;
@@ -68,58 +80,49 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       session.noticeMs = event.noticeMs;
       state.suspended.delete(session);
       for (const lease of session.leases) armNotice(state, lease);
+      unparkLines(state, session);
       return;
     }
-    case 'SessionEnded': {
-      const session = existing(state.sessions, event.session);
-      if (session.leases.size > 0) throw new Error(`session ${session.id} ends with ${session.leases.size} leases`);
-      state.suspended.delete(session);
-      state.sessions.delete(session.id);
-      return;
-    }
+    case 'SessionEnded':
+      return endSession(state, existing(state.sessions, event.session));
     case 'LeaseGranted':
-      return grant(state, event);
-    case 'LeaseRenewed': {
-      const lease = existing(state.leases, event.lease);
-      countTtl(state, lease, -1);
-      lease.ttlMs = event.ttlMs;
-      lease.clamped = event.clamped;
-      lease.deadlineMs = event.deadlineMs;
-      countTtl(state, lease, 1);
-      armExpiry(state, lease);
-      armNotice(state, lease);
-      return;
-    }
+      return applyGrant(state, event);
+    case 'GrantRepeated':
+      return applyRepeat(state, event);
+    case 'LeaseRenewed':
+      return applyRenewal(state, event);
     case 'LeaseReported':
-      return report(state, event);
+      return applyReport(state, event);
     case 'LeaseEnded':
-      return end(state, existing(state.leases, event.lease), event.end, event.reason, event.atMs);
+      return applyLeaseEnd(state, event);
+    case 'RevocationAnnounced':
+      return applyRevocation(state, event);
     case 'ExpiryNoticed':
       state.notices.delete(existing(state.leases, event.lease));
       return;
+    case 'AcquireQueued':
+    case 'WaitRepeated':
+    case 'WaitEnded':
+    case 'WaitersMatched':
+    case 'PairReserved':
+    case 'ReservationsDropped':
+    case 'QueueNoticed':
+      return applyWaitEvent(state, event);
+    case 'CooldownEnded':
+    case 'PairQuarantined':
+    case 'AddressQuarantined':
+    case 'PairQuarantineEnded':
+    case 'AddressQuarantineEnded':
+    case 'AddressHealthChanged':
+    case 'AddressDrainChanged':
+      return applyPairEvent(state, event);
     default:
       assertNever(event);
   }
 }
 
-/** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
-export function indexLease(state: LeaseState, lease: Lease): void {
-  const address = existing(state.addresses, lease.addressId);
-  const resource = ensureResource(state, lease.resource);
-  if (address.leaseFor(lease.resource)) {
-    throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
-  }
-  state.leases.set(lease.token, lease);
-  address.leases.push(lease);
-  resource.pool.setFree(address, false);
-  if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.add(lease);
-  if (!address.serves(lease.resource)) {
-    state.withdrawn.set(lease, address.removed ? 'address_removed' : 'resource_withdrawn');
-  }
-  countTtl(state, lease, 1);
-  armExpiry(state, lease);
-  armNotice(state, lease);
-}
+/** `untilMs` of a session that is over: what it holds goes slice by slice, and nothing extends it. */
+export const ENDED_MS = 0;
 
 function startEpoch(state: LeaseState, event: Extract<LeaseEvent, { type: 'EpochStarted' }>): void {
   state.epoch = event.epoch;
@@ -135,110 +138,14 @@ function suspend(state: LeaseState, session: Session, untilMs: number, end: Sess
   session.suspendedUntilMs = untilMs;
   session.end = end;
   state.suspended.set(session, untilMs);
+  parkLines(state, session);
 }
 
-function grant(state: LeaseState, event: Extract<LeaseEvent, { type: 'LeaseGranted' }>): void {
-  if (event.lease <= state.lastToken) throw new Error(`token ${event.lease} is not above ${state.lastToken}`);
-  const address = existing(state.addresses, event.addressId);
-  state.lastToken = event.lease;
-  indexLease(state, {
-    token: event.lease,
-    resource: event.resource,
-    addressId: event.addressId,
-    holder: event.holder,
-    request: event.request,
-    ttlMs: event.ttlMs,
-    clamped: event.clamped,
-    deadlineMs: event.deadlineMs,
-    grantedDay: state.today.day,
-    requests: 1,
-    settled: false,
-    end: undefined,
-    endedAtMs: 0,
-    expiryPlace: NOT_IN_HEAP,
-    noticePlace: NOT_IN_HEAP,
-  });
-  ensureResource(state, event.resource).grants += 1;
-  countRequests(state, address, state.today.day, 1);
-}
-
-function report(state: LeaseState, event: Extract<LeaseEvent, { type: 'LeaseReported' }>): void {
-  const lease = state.leases.get(event.lease) ?? state.ended.get(event.lease);
-  if (!lease) throw new Error(`an event speaks of lease ${event.lease}, which isn't there`);
-  if (event.requests === undefined) return;
-  const address = state.addresses.get(lease.addressId);
-  const difference = event.requests - lease.requests;
-  // The first settlement may take the grant's own 1 back, on the day that it was counted; later totals only rise.
-  if (difference < 0 && lease.settled) return;
-  if (address) countRequests(state, address, difference < 0 ? lease.grantedDay : state.today.day, difference);
-  lease.requests = event.requests;
-  lease.settled = true;
-}
-
-function end(state: LeaseState, lease: Lease, kind: LeaseEnd, reason: string | undefined, atMs: number): void {
-  const address = existing(state.addresses, lease.addressId);
-  const resource = ensureResource(state, lease.resource);
-  countTtl(state, lease, -1);
-  state.leases.delete(lease.token);
-  address.leases.splice(address.leases.indexOf(lease), 1);
-  resource.leases.delete(lease);
-  armResource(state, resource);
-  state.notices.delete(lease);
-  state.withdrawn.delete(lease);
-  if (lease.holder.kind === 'session') {
-    const session = existing(state.sessions, lease.holder.session);
-    session.leases.delete(lease);
-    if (kind === 'expired' || kind === 'revoked') {
-      const ended = { lease: lease.token, resource: lease.resource, end: kind };
-      session.unaskedEnds.push(reason === undefined ? ended : { ...ended, reason });
-      if (session.unaskedEnds.length > UNASKED_ENDS_MAX) session.unaskedEnds.shift();
-    }
-  }
-  if (address.removed && address.leases.length === 0) {
-    state.addresses.delete(address.id);
-    if (state.addressIds.get(address.address) === address.id) state.addressIds.delete(address.address);
-  } else resource.pool.setFree(address, address.serves(resource.id));
-  lease.end = kind;
-  lease.endedAtMs = atMs;
-  state.ended.add(lease);
-}
-
-function countRequests(state: LeaseState, address: Address, day: number, requests: number): void {
-  address.requests.add(day, requests);
-  for (const id of address.resourceIds) state.resources.get(id)?.pool.rpwChanged(address);
-}
-
-function armExpiry(state: LeaseState, lease: Lease): void {
-  const resource = ensureResource(state, lease.resource);
-  resource.leases.set(lease, lease.deadlineMs);
-  armResource(state, resource);
-}
-
-function armResource(state: LeaseState, resource: Resource): void {
-  const earliestMs = resource.leases.peekKey();
-  if (earliestMs === undefined) state.expiry.delete(resource);
-  else state.expiry.set(resource, earliestMs);
-}
-
-/** Unasked-for default: a third of the TTL ahead, at most this. */
-const NOTICE_DEFAULT_MAX_MS = 5_000;
-
-function armNotice(state: LeaseState, lease: Lease): void {
-  if (lease.holder.kind !== 'session') return;
-  const session = existing(state.sessions, lease.holder.session);
-  let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
-  // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
-  if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);
-  if (noticeMs > 0) state.notices.set(lease, lease.deadlineMs - noticeMs);
-  else state.notices.delete(lease);
-}
-
-function countTtl(state: LeaseState, lease: Lease, step: 1 | -1): void {
-  state.ttlClasses[Math.floor(Math.log2(lease.ttlMs))]! += step;
-}
-
-function existing<Key extends string | number, Value>(map: ReadonlyMap<Key, Value>, key: Key): Value {
-  const value = map.get(key);
-  if (value === undefined) throw new Error(`an event speaks of ${String(key)}, which isn't there`);
-  return value;
+/** Its waiters and its keys go with it: there is nobody left to answer. */
+function endSession(state: LeaseState, session: Session): void {
+  if (session.leases.size > 0) throw new Error(`session ${session.id} ends with ${session.leases.size} leases`);
+  for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);
+  state.keys.delete(holderName({ kind: 'session', session: session.id }));
+  state.suspended.delete(session);
+  state.sessions.delete(session.id);
 }

@@ -1,8 +1,8 @@
-import type { ErrorCode, Outcome, RefusedReason, RevokeReason } from '../../protocol/codes.ts';
-import type { AddressRecord, Ended, Grant, Held, Why } from '../../protocol/frames.ts';
+import type { ErrorCode, Outcome, RefusedReason, RevokeReason, Strategy } from '../../protocol/codes.ts';
+import type { AddressRecord, Ended, Grant, Held, Waiting, Why } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
 import type { Holder } from './holder.ts';
-import type { ResourcePolicy } from './state.ts';
+import type { ResourcePolicy } from './policy.ts';
 
 /** What can be asked of the lease domain. Imperative; values have passed the wire's schema. */
 export type LeaseCommand =
@@ -13,11 +13,17 @@ export type LeaseCommand =
   | DropSession
   | EndSession
   | AcquireLease
+  | ExplainAcquire
+  | CancelAcquire
   | RenewLeases
   | ReleaseLease
   | ReportLease
   | RevokeLeases
-  | RevokeWithdrawn
+  | Quarantine
+  | LiftQuarantine
+  | SetAddressHealth
+  | DrainAddress
+  | ExtendSuspensions
   | Due;
 
 /** First command of each run of the coordinator. */
@@ -86,12 +92,38 @@ export interface EndSession {
   readonly session: string;
 }
 
-export interface AcquireLease {
-  readonly type: 'AcquireLease';
+/** What is asked for, by whom. */
+export interface AcquireTerms {
   readonly holder: Holder;
   readonly resource: number;
   readonly ttlMs: number;
   readonly where?: Where;
+  readonly strategy?: Strategy;
+  /** The string that `sticky` goes by; without a strategy it stands for `sticky`. */
+  readonly sticky?: string;
+  /** How long to queue where it can't be granted now. Only sessions queue; absent or 0: not at all. */
+  readonly waitMs?: number;
+  /** All or nothing; absent: one, and the answer isn't a list. */
+  readonly count?: number;
+}
+
+export interface AcquireLease extends AcquireTerms {
+  readonly type: 'AcquireLease';
+  /** Id by which the answer will be known. */
+  readonly request: number;
+  /** Makes it idempotent for its holder; sessions and clients only. */
+  readonly key?: string;
+}
+
+/** What would be answered; changes nothing. */
+export interface ExplainAcquire extends AcquireTerms {
+  readonly type: 'ExplainAcquire';
+}
+
+/** Takes an acquire back, whatever has become of it. */
+export interface CancelAcquire {
+  readonly type: 'CancelAcquire';
+  readonly holder: Holder;
   readonly request: number;
 }
 
@@ -119,21 +151,58 @@ export interface ReportLease {
   readonly requests?: number;
 }
 
-/** By an operator: whoever holds them. At most EVENTS_PER_DECISION_MAX in one command. */
+/** By an operator: whoever holds them. At most REVOKED_AT_ONCE_MAX in one command. */
 export interface RevokeLeases {
   readonly type: 'RevokeLeases';
   readonly leases: readonly number[];
   readonly reason: RevokeReason;
+  /** From now until they end; absent or 0: at once. */
+  readonly deadlineMs?: number;
+  /** Those dealt with so far; only the domain itself sets it. */
+  readonly done?: { readonly offset: number; readonly revoked: readonly number[] };
 }
 
-/** Ends what the pool no longer carries. */
-export interface RevokeWithdrawn {
-  readonly type: 'RevokeWithdrawn';
+/** By an operator: no new lease of the pair, or of the whole address where no resource is named; live ones are revoked. */
+export interface Quarantine {
+  readonly type: 'Quarantine';
+  readonly addressId: number;
+  readonly resource?: number;
+  /** Absent: until it is lifted. */
+  readonly forMs?: number;
+}
+
+/** Ends a quarantine, whoever set it, and forgets the bans behind it. */
+export interface LiftQuarantine {
+  readonly type: 'LiftQuarantine';
+  readonly addressId: number;
+  readonly resource?: number;
+}
+
+/** What a probe has found. Leases on an address that turns unhealthy are revoked. */
+export interface SetAddressHealth {
+  readonly type: 'SetAddressHealth';
+  readonly addressId: number;
+  readonly isHealthy: boolean;
+}
+
+/** No new leases, and none revoked. */
+export interface DrainAddress {
+  readonly type: 'DrainAddress';
+  readonly addressId: number;
+  readonly isDraining: boolean;
+}
+
+/** The process stood still, or was away: nobody could resume in that time. */
+export interface ExtendSuspensions {
+  readonly type: 'ExtendSuspensions';
+  readonly byMs: number;
 }
 
 /** Something's time has come. */
 export interface Due {
   readonly type: 'Due';
+  /** Taken so far in this turn; only the domain itself sets it. */
+  readonly steps?: number;
 }
 
 export type Rejected = {
@@ -159,32 +228,67 @@ export interface LeaseAnswers {
         readonly session: string;
         readonly resumed: boolean;
         readonly leases: readonly Held[];
+        readonly waiting: readonly Waiting[];
         readonly ended: readonly Ended[];
       }
     | Rejected;
   DropSession: Done;
   EndSession: Done;
-  AcquireLease:
-    | { readonly type: 'granted'; readonly grant: Grant }
-    | { readonly type: 'refused'; readonly reason: RefusedReason; readonly why: Why; readonly retryAfterMs?: number }
+  AcquireLease: Granted | Queued | Refused | Rejected;
+  ExplainAcquire:
+    | { readonly type: 'explained'; readonly would: 'grant' | 'queue' | 'refuse'; readonly why: Why }
     | Rejected;
+  CancelAcquire: { readonly type: 'cancelled'; readonly leases: readonly number[]; readonly isMany: boolean };
   /** In the order of the command, each once. */
   RenewLeases: { readonly type: 'renewed'; readonly leases: readonly RenewalOutcome[] };
   ReleaseLease: { readonly type: 'released' } | Rejected;
   ReportLease: { readonly type: 'reported' } | Rejected;
   RevokeLeases: { readonly type: 'revoked'; readonly leases: readonly number[] };
-  RevokeWithdrawn: Done;
+  Quarantine: Done | Rejected;
+  LiftQuarantine: Done | Rejected;
+  SetAddressHealth: Done | Rejected;
+  DrainAddress: Done | Rejected;
+  ExtendSuspensions: Done;
   Due: Done;
 }
 export type LeaseAnswer = LeaseAnswers[keyof LeaseAnswers];
 
-/** To the session that holds the lease. */
+export type Granted = {
+  readonly type: 'granted';
+  readonly grants: readonly Grant[];
+  /** The request named a count, if only of one. */
+  readonly isMany: boolean;
+};
+export type Queued = { readonly type: 'queued'; readonly position: number; readonly estimateMs?: number };
+export type Refused = {
+  readonly type: 'refused';
+  readonly reason: RefusedReason;
+  readonly why: Why;
+  readonly retryAfterMs?: number;
+};
+
+/** To a session: about a lease that it holds, or a request of its that waits. */
 export type LeaseNotice =
   | { readonly type: 'LeaseExpiring'; readonly session: string; readonly lease: number; readonly remainingMs: number }
   | { readonly type: 'LeaseExpired'; readonly session: string; readonly lease: number }
+  | {
+      readonly type: 'LeaseRevoking';
+      readonly session: string;
+      readonly lease: number;
+      readonly reason: RevokeReason;
+      readonly deadlineMs: number;
+      readonly substitute?: Grant;
+    }
   | {
       readonly type: 'LeaseRevoked';
       readonly session: string;
       readonly lease: number;
       readonly reason: RevokeReason;
+      readonly substitute?: Grant;
+    }
+  | {
+      readonly type: 'WaitAnswered';
+      readonly session: string;
+      readonly request: number;
+      readonly answer: Granted | Queued | Refused;
     };

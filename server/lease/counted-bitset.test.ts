@@ -28,8 +28,38 @@ describe('CountedBitset', () => {
         for (const [member] of steps) expect(bits.has(member)).toBe(expected.has(member));
         const sorted = [...expected].toSorted((one, other) => one - other);
         expect(sorted.map((_, rank) => bits.select(rank))).toEqual(sorted);
+        for (const [from] of steps) expect(bits.next(from)).toBe(sorted.find((member) => member >= from) ?? -1);
+        expect(bits.next(200_000)).toBe(-1);
       }),
     );
+  });
+
+  it('is made from words, and gives words of what is below an end', () => {
+    fc.assert(
+      fc.property(fc.array(index, { maxLength: 100 }), index, (members, end) => {
+        const bits = new CountedBitset();
+        for (const member of members) bits.assign(member, true);
+        const kept = [...new Set(members)].filter((member) => member < end).toSorted((one, other) => one - other);
+        const words = bits.wordsBelow(end);
+        const copy = new CountedBitset(words);
+        expect(copy.count).toBe(kept.length);
+        expect(kept.map((_, rank) => copy.select(rank))).toEqual(kept);
+        for (const member of kept) expect(words[member >>> 5]).toBe(copy.wordAt(member >>> 5));
+        // The words stay the caller's.
+        if (kept.length > 0) words.fill(0);
+        expect(copy.count === 0 || copy.has(kept[0]!)).toBe(true);
+      }),
+    );
+  });
+
+  it('says whether a change changed anything', () => {
+    const bits = new CountedBitset();
+    expect([bits.assign(5, false), bits.assign(5, true), bits.assign(5, true), bits.assign(5, false)]).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
   });
 
   it('selects in a full set of 100,000, and in what is left of it', () => {

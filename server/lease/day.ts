@@ -1,9 +1,14 @@
 import type { LeaseEvent } from './events.ts';
-import { utcDay } from './rolling-requests.ts';
+import { DAY_MS, utcDay } from './rolling-requests.ts';
 import type { LeaseState } from './state.ts';
 
 /** What turns the day, where a new one has come: before anything that counts requests, or asks how many there were. */
 export function dayEvents(state: LeaseState, utcMs: number): LeaseEvent[] {
   const day = utcDay(utcMs);
   return day > state.today.day ? [{ type: 'DayTurned', day }] : [];
+}
+
+/** When the next day begins, by the coordinator's clock and as far as the wall clock now says. */
+export function nextDayMs(nowMs: number, utcMs: number): number {
+  return nowMs + DAY_MS - (utcMs % DAY_MS);
 }

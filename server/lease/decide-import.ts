@@ -38,8 +38,7 @@ export function decideImport(state: LeaseState, command: ImportPool, { utcMs }: 
   if (remain) return { events, next: { ...command, progress: next } };
   // The file's figures count as of the day on which they are seen.
   if (stage !== undefined) events.push(...dayEvents(state, utcMs), { type: 'PoolCommitted', stage });
-  // What the import took away is revoked behind it; the answer need not wait for that.
-  return { events, answer: { type: 'imported', counts: slice.counts }, next: { type: 'RevokeWithdrawn' } };
+  return { events, answer: { type: 'imported', counts: slice.counts } };
 }
 
 interface Slice extends Omit<ImportProgress, 'stage'> {

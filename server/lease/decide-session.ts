@@ -1,9 +1,19 @@
-import type { Held } from '../../protocol/frames.ts';
+import type { Held, Waiting } from '../../protocol/frames.ts';
 import { type Decision, type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
-import type { DropSession, EndSession, LeaseAnswer, LeaseCommand, LeaseNotice, OpenSession } from './commands.ts';
+import { addressRecord } from './address.ts';
+import { ENDED_MS } from './apply.ts';
+import type {
+  DropSession,
+  EndSession,
+  ExtendSuspensions,
+  LeaseAnswer,
+  LeaseCommand,
+  LeaseNotice,
+  OpenSession,
+} from './commands.ts';
 import type { LeaseEvent } from './events.ts';
 import { LeaseEnds } from './lease-ends.ts';
-import { addressRecord, type Lease, type LeaseState, type Session, type SessionEnd } from './state.ts';
+import { endsAtMs, type Lease, type LeaseState, type Session, type SessionEnd } from './state.ts';
 
 type SessionDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
 
@@ -12,11 +22,11 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
   const { resumeWindowMs, noticeMs } = command;
   const resumable = command.resume && resumableSession(state, command.resume, nowMs);
   if (resumable) {
-    const overdue = [...resumable.leases].filter((lease) => lease.deadlineMs <= nowMs);
+    const overdue = [...resumable.leases].filter((lease) => endsAtMs(lease) <= nowMs);
     if (overdue.length > 0) {
-      const ends = new LeaseEnds(nowMs);
+      const ends = new LeaseEnds(state, nowMs);
       for (const lease of overdue.slice(0, EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
-      return { events: ends.events, notices: ends.notices, again: true };
+      return { events: ends.events, notices: ends.notices, again: command };
     }
     return {
       events: [{ type: 'SessionResumed', session: resumable.id, resumeWindowMs, noticeMs }],
@@ -25,6 +35,7 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
         session: resumable.id,
         resumed: true,
         leases: Array.from(resumable.leases, (lease) => held(state, lease, nowMs)),
+        waiting: waiting(resumable),
         ended: [...resumable.unaskedEnds],
       },
     };
@@ -36,7 +47,7 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
   const { session, secretHash, client } = command;
   return {
     events: [{ type: 'SessionOpened', session, secretHash, client, resumeWindowMs, noticeMs }],
-    answer: { type: 'opened', session, resumed: false, leases: [], ended: [] },
+    answer: { type: 'opened', session, resumed: false, leases: [], waiting: [], ended: [] },
   };
 }
 
@@ -50,19 +61,19 @@ export function decideDrop(state: LeaseState, command: DropSession, { nowMs }: D
     const end = 'session_lost';
     return { events: [{ type: 'SessionSuspended', session: session.id, untilMs, end }], answer: { type: 'done' } };
   }
-  return endSession(session, 'session_lost', nowMs);
+  return endSession(state, session, 'session_lost', nowMs);
 }
 
 /** A goodbye hands everything back. */
 export function decideEndSession(state: LeaseState, command: EndSession, { nowMs }: DecisionContext): SessionDecision {
   const session = state.sessions.get(command.session);
-  return session ? endSession(session, 'released', nowMs) : { events: [], answer: { type: 'done' } };
+  return session ? endSession(state, session, 'released', nowMs) : { events: [], answer: { type: 'done' } };
 }
 
 /** One slice of the ends of sessions that nobody resumed in time; undefined where there are none. */
 export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext): SessionDecision | undefined {
   if ((state.suspended.peekKey() ?? Infinity) > nowMs) return undefined;
-  const ends = new LeaseEnds(nowMs);
+  const ends = new LeaseEnds(state, nowMs);
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
     for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
@@ -74,15 +85,15 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
   return { events: ends.events, notices: ends.notices };
 }
 
-function endSession(session: Session, end: SessionEnd, nowMs: number): SessionDecision {
+function endSession(state: LeaseState, session: Session, end: SessionEnd, nowMs: number): SessionDecision {
   if (session.leases.size >= EVENTS_PER_DECISION_MAX) {
     // Too many ends for one decision: from now on nobody can resume it, and `Due` ends it slice by slice.
     return {
-      events: [{ type: 'SessionSuspended', session: session.id, untilMs: nowMs, end }],
+      events: [{ type: 'SessionSuspended', session: session.id, untilMs: ENDED_MS, end }],
       answer: { type: 'done' },
     };
   }
-  const ends = new LeaseEnds(nowMs);
+  const ends = new LeaseEnds(state, nowMs);
   for (const lease of session.leases) ends.add(lease, { end });
   ends.events.push({ type: 'SessionEnded', session: session.id });
   return { events: ends.events, notices: ends.notices, answer: { type: 'done' } };
@@ -99,14 +110,33 @@ function resumableSession(
 }
 
 function held(state: LeaseState, lease: Lease, nowMs: number): Held {
+  const { revoking } = lease;
   return {
     lease: lease.token,
     resource: lease.resource,
     address: addressRecord(state.addresses.get(lease.addressId)!),
-    ttl_ms: Math.floor(lease.deadlineMs - nowMs),
+    ttl_ms: Math.floor(endsAtMs(lease) - nowMs),
     ...(lease.clamped ? { clamped: true } : {}),
     request: lease.request,
+    ...(lease.terms?.key === undefined ? {} : { key: lease.terms.key }),
+    ...(revoking ? { revoking: { reason: revoking.reason, deadline_ms: Math.floor(revoking.atMs - nowMs) } } : {}),
   };
+}
+
+/** In the order of their arrival, each with the place that it has now that its session is back. */
+function waiting(session: Session): Waiting[] {
+  const waiters = [...session.lines].flatMap((line) => [...line.waiters]);
+  waiters.sort((one, other) => one.number - other.number);
+  return waiters.map((waiter) => ({
+    request: waiter.requests.at(-1)!.id,
+    ...(waiter.key === undefined ? {} : { key: waiter.key }),
+    position: waiter.resource.queue.positionOf(waiter),
+  }));
+}
+
+/** Nobody could resume while the process stood still. */
+export function extendSuspensions(state: LeaseState, { byMs }: ExtendSuspensions): SessionDecision {
+  return { events: state.suspended.size > 0 ? [{ type: 'SuspensionsExtended', byMs }] : [], answer: { type: 'done' } };
 }
 
 function* take<Item>(items: Iterable<Item>, limit: number): Generator<Item> {

@@ -18,7 +18,7 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
   [{ type: 'TokensReserved', until: TOKEN }, ['lease', 'TokensReserved', 1, TOKEN]],
   [
     { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, maxLeases: 1 }]] },
-    ['lease', 'Configured', 1, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
+    ['lease', 'Configured', 2, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
   ],
   [
     {
@@ -76,7 +76,51 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
       clamped: false,
       deadlineMs: 1_201,
     },
-    ['lease', 'LeaseGranted', 1, TOKEN, 7, 1, ['session', 's'], 0, 200, false, 1_201],
+    ['lease', 'LeaseGranted', 2, TOKEN, 7, 1, ['session', 's'], 0, 200, false, 1_201],
+  ],
+  [
+    {
+      type: 'LeaseGranted',
+      lease: 5,
+      resource: 7,
+      addressId: 1,
+      holder: { kind: 'client', client: 'c' },
+      request: 9,
+      ttlMs: 200,
+      clamped: true,
+      deadlineMs: 1_201,
+      waiter: 3,
+      where: { country: { eq: 'US' } },
+      strategy: 'sticky',
+      sticky: 'me',
+      key: 'k',
+      body: 'digest',
+      substituteFor: 4,
+      otherRequests: [8],
+      isMany: true,
+    },
+    [
+      'lease',
+      'LeaseGranted',
+      2,
+      5,
+      7,
+      1,
+      ['client', 'c'],
+      9,
+      200,
+      true,
+      1_201,
+      3,
+      { country: { eq: 'US' } },
+      'sticky',
+      'me',
+      'k',
+      'digest',
+      4,
+      [8],
+      true,
+    ],
   ],
   [
     { type: 'LeaseRenewed', lease: 1, ttlMs: 200, clamped: true, deadlineMs: 1_201 },
@@ -89,26 +133,109 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
   ],
   [
     { type: 'LeaseEnded', lease: 1, end: 'revoked', reason: 'operator', atMs: 2.5 },
-    ['lease', 'LeaseEnded', 1, 1, 'revoked', 2.5, 'operator'],
+    ['lease', 'LeaseEnded', 2, 1, 'revoked', 2.5, 'operator'],
   ],
   [
     { type: 'LeaseEnded', lease: 1, end: 'expired', reason: undefined, atMs: 2.5 },
-    ['lease', 'LeaseEnded', 1, 1, 'expired', 2.5],
+    ['lease', 'LeaseEnded', 2, 1, 'expired', 2.5],
   ],
+  [
+    { type: 'LeaseEnded', lease: 1, end: 'expired', reason: undefined, atMs: 2.5, coolingUntilMs: 9 },
+    ['lease', 'LeaseEnded', 2, 1, 'expired', 2.5, null, 9],
+  ],
+  [
+    { type: 'RevocationAnnounced', lease: 1, reason: 'unhealthy', atMs: 9 },
+    ['lease', 'RevocationAnnounced', 1, 1, 'unhealthy', 9],
+  ],
+  [
+    {
+      type: 'AcquireQueued',
+      waiter: 3,
+      session: 's',
+      resource: 7,
+      request: 4,
+      ttlMs: 200,
+      atMs: 1.5,
+      untilMs: 900,
+      count: 2,
+      key: 'k',
+      body: 'digest',
+    },
+    ['lease', 'AcquireQueued', 1, 3, 's', 7, 4, 200, 1.5, 900, null, null, null, 2, 'k', 'digest'],
+  ],
+  [{ type: 'WaitRepeated', waiter: 3, request: 5, atMs: 2.5 }, ['lease', 'WaitRepeated', 1, 3, 5, 2.5]],
+  [{ type: 'GrantRepeated', leases: [5, 6], request: 9 }, ['lease', 'GrantRepeated', 1, [5, 6], 9]],
+  [{ type: 'WaitEnded', waiter: 3, end: 'timeout' }, ['lease', 'WaitEnded', 1, 3, 'timeout']],
+  [{ type: 'CooldownEnded', resource: 7, addressId: 1 }, ['lease', 'CooldownEnded', 1, 7, 1]],
+  [
+    { type: 'PairQuarantined', resource: 7, addressId: 1, reason: 'banned', level: 2, atMs: 1.5, untilMs: 99 },
+    ['lease', 'PairQuarantined', 1, 7, 1, 'banned', 2, 1.5, 99],
+  ],
+  [
+    { type: 'AddressQuarantined', addressId: 1, reason: 'operator', level: 0, atMs: 1.5 },
+    ['lease', 'AddressQuarantined', 1, 1, 'operator', 0, 1.5],
+  ],
+  [
+    { type: 'PairQuarantineEnded', resource: 7, addressId: 1, isLifted: true },
+    ['lease', 'PairQuarantineEnded', 1, 7, 1, true],
+  ],
+  [{ type: 'AddressQuarantineEnded', addressId: 1, isLifted: false }, ['lease', 'AddressQuarantineEnded', 1, 1, false]],
+  [{ type: 'AddressHealthChanged', addressId: 1, isHealthy: false }, ['lease', 'AddressHealthChanged', 1, 1, false]],
+  [{ type: 'AddressDrainChanged', addressId: 1, isDraining: true }, ['lease', 'AddressDrainChanged', 1, 1, true]],
+  [{ type: 'SuspensionsExtended', byMs: 3_000 }, ['lease', 'SuspensionsExtended', 1, 3_000]],
   [{ type: 'ExpiryNoticed', lease: 1 }, ['lease', 'ExpiryNoticed', 1, 1]],
+  [{ type: 'WaitersMatched', resource: 7, nextMs: undefined }, ['lease', 'WaitersMatched', 1, 7]],
+  [{ type: 'PairReserved', waiter: 3, addressId: 1 }, ['lease', 'PairReserved', 1, 3, 1]],
+  [{ type: 'ReservationsDropped', waiter: 3, addressIds: [1, 2] }, ['lease', 'ReservationsDropped', 1, 3, [1, 2]]],
+  [{ type: 'QueueNoticed', resource: 7, atMs: 2.5, places: [[3, 1]] }, ['lease', 'QueueNoticed', 1, 7, 2.5, [[3, 1]]]],
+];
+
+/** As earlier versions wrote them. */
+const EARLIER: readonly (readonly [LeaseEvent, EventRecord])[] = [
+  [
+    { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, maxLeases: 1 }]] },
+    ['lease', 'Configured', 1, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
+  ],
+  [
+    {
+      type: 'LeaseGranted',
+      lease: TOKEN,
+      resource: 7,
+      addressId: 1,
+      holder: { kind: 'session', session: 's' },
+      request: 0,
+      ttlMs: 200,
+      clamped: false,
+      deadlineMs: 1_201,
+    },
+    ['lease', 'LeaseGranted', 1, TOKEN, 7, 1, ['session', 's'], 0, 200, false, 1_201],
+  ],
+  [
+    { type: 'LeaseEnded', lease: 1, end: 'revoked', reason: 'operator', atMs: 2.5 },
+    ['lease', 'LeaseEnded', 1, 1, 'revoked', 2.5, 'operator'],
+  ],
 ];
 
 describe('an event of the lease domain', () => {
   for (const [event, record] of FORMAT) {
     it(`is written as ${JSON.stringify(record)}, and comes back from bytes`, () => {
       expect(encodeEvent(event)).toEqual(record);
-      expect(decodeEvent(packr.unpack(packr.pack(record)) as EventRecord)).toStrictEqual(event);
+      expect(decodeEvent(packr.unpack(packr.pack(record)) as EventRecord)).toEqual(event);
+    });
+  }
+
+  for (const [event, record] of EARLIER) {
+    it(`is read as an earlier version wrote it: ${JSON.stringify(record)}`, () => {
+      expect(decodeEvent(packr.unpack(packr.pack(record)) as EventRecord)).toEqual(event);
     });
   }
 
   it('of a later version, another domain or an unknown name is refused', () => {
     const strange: readonly EventRecord[] = [
-      ['lease', 'LeaseGranted', 2, 1],
+      ['lease', 'LeaseGranted', 3, 1],
+      // More fields than that version had.
+      ['lease', 'LeaseEnded', 1, 1, 'expired', 2.5, null, 9],
+      ['lease', 'WaitEnded', 2, 3, 'timeout'],
       ['lease', 'LeaseGranted', 0, 1],
       ['counters', 'LeaseGranted', 1, 1],
       ['lease', 'LeaseMislaid', 1, 1],

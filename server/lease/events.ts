@@ -4,10 +4,13 @@
  * On disk an event is `['lease', name, version, …fields]` with the fields in the order of FIELDS, absent ones as nil at
  * their place, trailing ones left out. Meaning and order of a version never change; what must change gets a new one.
  */
-import type { LeaseEnd, Outcome } from '../../protocol/codes.ts';
+import type { LeaseEnd, Outcome, RevokeReason, Strategy } from '../../protocol/codes.ts';
+import type { Where } from '../../protocol/where.ts';
 import { type EventRecord, NewerDataError } from '../coordinator/domain.ts';
 import { decodeHolder, encodeHolder, type Holder, type HolderRecord } from './holder.ts';
-import type { PoolChange, ResourcePolicy, SessionEnd } from './state.ts';
+import type { QuarantineReason } from './pair.ts';
+import type { ResourcePolicy } from './policy.ts';
+import type { PoolChange, SessionEnd } from './state.ts';
 
 export type LeaseEvent =
   /** A run began: sessions that were open are suspended until `suspendMs` (or their window) after `atMs`. */
@@ -40,13 +43,111 @@ export type LeaseEvent =
       ttlMs: number;
       clamped: boolean;
       deadlineMs: number;
+      /** The waiter that it answers. */
+      waiter?: number | undefined;
+      where?: Where | undefined;
+      /** As it was chosen by; absent: round_robin. */
+      strategy?: Strategy | undefined;
+      sticky?: string | undefined;
+      key?: string | undefined;
+      /** Digest of the request that came with the key. */
+      body?: string | undefined;
+      /** The lease in whose place it comes. */
+      substituteFor?: number | undefined;
+      /** Further ids under which the same request was sent. */
+      otherRequests?: readonly number[] | undefined;
+      /** The request named a count, if only of one; absent: it didn't. */
+      isMany?: boolean | undefined;
     }
   | { type: 'LeaseRenewed'; lease: number; ttlMs: number; clamped: boolean; deadlineMs: number }
   /** `requests` is the lease's total so far. */
   | { type: 'LeaseReported'; lease: number; outcome: Outcome | undefined; requests: number | undefined }
-  | { type: 'LeaseEnded'; lease: number; end: LeaseEnd; reason: string | undefined; atMs: number }
+  | {
+      type: 'LeaseEnded';
+      lease: number;
+      end: LeaseEnd;
+      reason: string | undefined;
+      atMs: number;
+      /** The pair rests until then. */
+      coolingUntilMs?: number | undefined;
+    }
+  /** It comes into force at `atMs`. */
+  | { type: 'RevocationAnnounced'; lease: number; reason: RevokeReason; atMs: number }
+  | {
+      type: 'AcquireQueued';
+      waiter: number;
+      session: string;
+      resource: number;
+      request: number;
+      ttlMs: number;
+      atMs: number;
+      untilMs: number;
+      where?: Where | undefined;
+      strategy?: Strategy | undefined;
+      sticky?: string | undefined;
+      count?: number | undefined;
+      key?: string | undefined;
+      body?: string | undefined;
+    }
+  /** The same acquire once more, by its key: to be answered under this id too. */
+  | { type: 'WaitRepeated'; waiter: number; request: number; atMs: number }
+  /** The same, of one that was granted already. */
+  | { type: 'GrantRepeated'; leases: readonly number[]; request: number }
+  /** Without a grant. */
+  | { type: 'WaitEnded'; waiter: number; end: 'timeout' | 'cancelled' }
+  | { type: 'CooldownEnded'; resource: number; addressId: number }
+  /** `level` counts the bans behind it; `untilMs` absent: until it is lifted. */
+  | {
+      type: 'PairQuarantined';
+      resource: number;
+      addressId: number;
+      reason: QuarantineReason;
+      level: number;
+      atMs: number;
+      untilMs?: number | undefined;
+    }
+  | {
+      type: 'AddressQuarantined';
+      addressId: number;
+      reason: QuarantineReason;
+      level: number;
+      atMs: number;
+      untilMs?: number | undefined;
+    }
+  /** By time: back on probation where it was for bans. Lifted: back at once, its bans forgotten. */
+  | { type: 'PairQuarantineEnded'; resource: number; addressId: number; isLifted: boolean }
+  | { type: 'AddressQuarantineEnded'; addressId: number; isLifted: boolean }
+  | { type: 'AddressHealthChanged'; addressId: number; isHealthy: boolean }
+  | { type: 'AddressDrainChanged'; addressId: number; isDraining: boolean }
+  /** Suspended sessions may be resumed so much longer. */
+  | { type: 'SuspensionsExtended'; byMs: number }
   /** The session has been told that the lease runs out. Not written: a coordinator that restarts tells it again. */
-  | { type: 'ExpiryNoticed'; lease: number };
+  | { type: 'ExpiryNoticed'; lease: number }
+  /** Nobody who waits can be given anything before `nextMs`, or before something changes. Not written. */
+  | { type: 'WaitersMatched'; resource: number; nextMs: number | undefined }
+  /** Kept for a count that is not complete yet. Not written: after a restart it is collected again. */
+  | { type: 'PairReserved'; waiter: number; addressId: number }
+  | { type: 'ReservationsDropped'; waiter: number; addressIds: readonly number[] }
+  /** Waiters have been told their places. Not written. */
+  | {
+      type: 'QueueNoticed';
+      resource: number;
+      atMs: number;
+      places: readonly (readonly [waiter: number, position: number])[];
+    };
+
+const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([
+  'ExpiryNoticed',
+  'WaitersMatched',
+  'PairReserved',
+  'ReservationsDropped',
+  'QueueNoticed',
+]);
+
+/** False for what is applied, not written, and made anew by whoever restarts. */
+export function isDurable(event: LeaseEvent): boolean {
+  return !EPHEMERAL.has(event.type);
+}
 
 const FIELDS = {
   EpochStarted: ['epoch', 'atMs', 'tokenFloor', 'suspendMs'],
@@ -59,36 +160,78 @@ const FIELDS = {
   SessionSuspended: ['session', 'untilMs', 'end'],
   SessionResumed: ['session', 'resumeWindowMs', 'noticeMs'],
   SessionEnded: ['session'],
-  LeaseGranted: ['lease', 'resource', 'addressId', 'holder', 'request', 'ttlMs', 'clamped', 'deadlineMs'],
+  LeaseGranted: [
+    'lease',
+    'resource',
+    'addressId',
+    'holder',
+    'request',
+    'ttlMs',
+    'clamped',
+    'deadlineMs',
+    'waiter',
+    'where',
+    'strategy',
+    'sticky',
+    'key',
+    'body',
+    'substituteFor',
+    'otherRequests',
+    'isMany',
+  ],
   LeaseRenewed: ['lease', 'ttlMs', 'clamped', 'deadlineMs'],
   LeaseReported: ['lease', 'outcome', 'requests'],
-  LeaseEnded: ['lease', 'end', 'atMs', 'reason'],
+  LeaseEnded: ['lease', 'end', 'atMs', 'reason', 'coolingUntilMs'],
+  RevocationAnnounced: ['lease', 'reason', 'atMs'],
+  AcquireQueued: [
+    'waiter',
+    'session',
+    'resource',
+    'request',
+    'ttlMs',
+    'atMs',
+    'untilMs',
+    'where',
+    'strategy',
+    'sticky',
+    'count',
+    'key',
+    'body',
+  ],
+  WaitRepeated: ['waiter', 'request', 'atMs'],
+  GrantRepeated: ['leases', 'request'],
+  WaitEnded: ['waiter', 'end'],
+  CooldownEnded: ['resource', 'addressId'],
+  PairQuarantined: ['resource', 'addressId', 'reason', 'level', 'atMs', 'untilMs'],
+  AddressQuarantined: ['addressId', 'reason', 'level', 'atMs', 'untilMs'],
+  PairQuarantineEnded: ['resource', 'addressId', 'isLifted'],
+  AddressQuarantineEnded: ['addressId', 'isLifted'],
+  AddressHealthChanged: ['addressId', 'isHealthy'],
+  AddressDrainChanged: ['addressId', 'isDraining'],
+  SuspensionsExtended: ['byMs'],
   ExpiryNoticed: ['lease'],
+  WaitersMatched: ['resource', 'nextMs'],
+  PairReserved: ['waiter', 'addressId'],
+  ReservationsDropped: ['waiter', 'addressIds'],
+  QueueNoticed: ['resource', 'atMs', 'places'],
 } as const satisfies { [Type in LeaseEvent['type']]: readonly (keyof Extract<LeaseEvent, { type: Type }>)[] };
 
 export const LEASE_DOMAIN = 'lease';
 
-/** The version that is written of each event, and the only one that this build reads. */
-const VERSIONS: Readonly<Record<LeaseEvent['type'], number>> = {
-  EpochStarted: 1,
-  DayTurned: 1,
-  TokensReserved: 1,
-  Configured: 1,
-  PoolStaged: 1,
-  PoolCommitted: 1,
-  SessionOpened: 1,
-  SessionSuspended: 1,
-  SessionResumed: 1,
-  SessionEnded: 1,
-  LeaseGranted: 1,
-  LeaseRenewed: 1,
-  LeaseReported: 1,
-  LeaseEnded: 1,
-  ExpiryNoticed: 1,
+/** Fields that earlier versions of an event had, where it has had any; what they lack is absent. Others are at version 1. */
+const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly number[]>>> = {
+  // Version 1 knew a policy of a bound and two TTLs.
+  Configured: [2],
+  LeaseGranted: [8],
+  LeaseEnded: [4],
 };
 
+function versionOf(type: LeaseEvent['type']): number {
+  return 1 + (EARLIER_FIELDS[type]?.length ?? 0);
+}
+
 export function encodeEvent(event: LeaseEvent): EventRecord {
-  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, VERSIONS[event.type]];
+  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, versionOf(event.type)];
   const values = event as unknown as Readonly<Record<string, unknown>>;
   for (const field of FIELDS[event.type]) {
     record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
@@ -100,8 +243,10 @@ export function encodeEvent(event: LeaseEvent): EventRecord {
 /** Throws on what this build doesn't know. */
 export function decodeEvent([domain, type, version, ...values]: EventRecord): LeaseEvent {
   const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type as LeaseEvent['type']] : undefined;
-  const isKnown = domain === LEASE_DOMAIN && fields && version === VERSIONS[type as LeaseEvent['type']];
-  if (!isKnown || values.length > fields.length) {
+  const latest = versionOf(type as LeaseEvent['type']);
+  const isKnown = domain === LEASE_DOMAIN && fields && version >= 1 && version <= latest;
+  const fieldCount = EARLIER_FIELDS[type as LeaseEvent['type']]?.[version - 1] ?? fields?.length ?? 0;
+  if (!isKnown || values.length > fieldCount) {
     throw new NewerDataError(`event ${domain}/${type} version ${version}`);
   }
   const event: Record<string, unknown> = { type };

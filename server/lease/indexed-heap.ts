@@ -31,6 +31,15 @@ export class IndexedHeap<Item> {
     return this.#keys[0];
   }
 
+  has(item: Item): boolean {
+    return this.#place.get(item) !== NOT_IN_HEAP;
+  }
+
+  /** Undefined where it isn't in the heap. */
+  keyOf(item: Item): number | undefined {
+    return this.#keys[this.#place.get(item)];
+  }
+
   /** Puts `item` at `key`, wherever it was before. */
   set(item: Item, key: number): void {
     let index = this.#place.get(item);

@@ -4,6 +4,7 @@ import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
 import { Replica } from '../coordinator/replica.ts';
 import { recordsOf } from '../testing/coordinator-bench.ts';
 import { LeaseDriver } from '../testing/lease-driver.ts';
+import { checkIndexes } from '../testing/lease-invariants.ts';
 import { MemoryEventLog } from '../testing/memory-event-log.ts';
 import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
@@ -48,6 +49,21 @@ describe('how often the clock has to be on disk', () => {
     expect(leaseDomain.clockMarkMs(fresh.state)).toBe(1_000);
     fresh.advance(60_000);
     expect(leaseDomain.clockMarkMs(fresh.state)).toBeUndefined();
+  });
+});
+
+describe('a snapshot', () => {
+  it('brings back of each address how many leases there are on it, for whatever resource', () => {
+    const fresh = new LeaseDriver();
+    fresh.execute({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 0 });
+    fresh.execute({ type: 'Configure', defaultPolicy: POLICY, policies: new Map() });
+    const records = RECORDS.map((record) => ({ ...record, resource_ids: [7, 8] }));
+    fresh.execute({ type: 'ImportPool', records, replace: false });
+    const acquire = { type: 'AcquireLease', holder: HOLDER, ttlMs: 1_000, request: 1 } as const;
+    fresh.execute({ ...acquire, resource: 7 });
+    const restored = leaseDomain.create();
+    for (const record of leaseDomain.encode(fresh.state)) leaseDomain.restore(restored, record);
+    expect(() => checkIndexes(restored)).not.toThrow();
   });
 });
 

@@ -1,8 +1,9 @@
 import type { Domain } from '../coordinator/domain.ts';
 import { applyEvent } from './apply.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
-import { decide, dueMs } from './decide.ts';
-import { decodeEvent, encodeEvent, LEASE_DOMAIN, type LeaseEvent } from './events.ts';
+import { decide } from './decide.ts';
+import { dueMs } from './decide-due.ts';
+import { decodeEvent, encodeEvent, isDurable, LEASE_DOMAIN, type LeaseEvent } from './events.ts';
 import { encodeState, restoreState } from './snapshot.ts';
 import { createLeaseState, type LeaseState } from './state.ts';
 
@@ -15,13 +16,15 @@ export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnsw
   create: createLeaseState,
   decide,
   apply: applyEvent,
-  isDurable: (event) => event.type !== 'ExpiryNoticed',
+  isDurable,
   dueMs,
   dueCommand: { type: 'Due' },
+  pauseCommand: (byMs) => ({ type: 'ExtendSuspensions', byMs }),
   clockMarkMs(state) {
     const shortest = state.ttlClasses.findIndex((leases) => leases > 0);
     if (shortest >= 0) return Math.min(CLOCK_MARK_MAX_MS, 2 ** shortest / 4);
-    return state.suspended.size > 0 ? CLOCK_MARK_MAX_MS : undefined;
+    const isTimed = state.suspended.size + state.waiters.size + state.expiry.size + state.quarantined.size > 0;
+    return isTimed ? CLOCK_MARK_MAX_MS : undefined;
   },
   encodeEvent,
   decodeEvent,

@@ -2,28 +2,37 @@ import { assertNever } from '../../protocol/assert.ts';
 import type { LeaseEnd, RevokeReason } from '../../protocol/codes.ts';
 import type { LeaseNotice } from './commands.ts';
 import type { LeaseEvent } from './events.ts';
-import type { Lease } from './state.ts';
+import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
 
 /** How a lease ends, and why where that needs saying. */
 export type Ending =
   | { readonly end: Exclude<LeaseEnd, 'revoked'> }
   | { readonly end: 'revoked'; readonly reason: RevokeReason };
 
-/** What the end of a lease adds to a decision: the event, and word to the holder where it didn't ask for it. */
+/** What the end of leases adds to a decision: the events, and word to the holders where they didn't ask for it. */
 export class LeaseEnds {
   readonly events: LeaseEvent[] = [];
   readonly notices: LeaseNotice[] = [];
+  readonly #state: LeaseState;
   readonly #nowMs: number;
 
-  constructor(nowMs: number) {
+  constructor(state: LeaseState, nowMs: number) {
+    this.#state = state;
     this.#nowMs = nowMs;
   }
 
-  /** A lease past its deadline has expired, whatever would end it now. */
+  /** A lease past its time has ended by that, whatever would end it now. */
   add(lease: Lease, asked: Ending): void {
-    const ending: Ending = lease.deadlineMs > this.#nowMs ? asked : { end: 'expired' };
+    const ending = overdueEnding(lease, this.#nowMs) ?? asked;
     const reason = ending.end === 'revoked' ? ending.reason : undefined;
-    this.events.push({ type: 'LeaseEnded', lease: lease.token, end: ending.end, reason, atMs: this.#nowMs });
+    this.events.push({
+      type: 'LeaseEnded',
+      lease: lease.token,
+      end: ending.end,
+      reason,
+      atMs: this.#nowMs,
+      coolingUntilMs: coolingUntilMs(this.#state, lease, ending.end, this.#nowMs),
+    });
     if (lease.holder.kind !== 'session') return;
     const { session } = lease.holder;
     switch (ending.end) {
@@ -40,4 +49,23 @@ export class LeaseEnds {
         assertNever(ending);
     }
   }
+}
+
+/** How a lease has ended by time: at its deadline, or before it by a revocation that was announced. */
+export function overdueEnding(lease: Lease, nowMs: number): Ending | undefined {
+  if (endsAtMs(lease) > nowMs) return undefined;
+  const { revoking, deadlineMs } = lease;
+  // A lease that was renewed up to its announced revocation ends by that.
+  if (revoking && revoking.atMs <= deadlineMs) return { end: 'revoked', reason: revoking.reason };
+  return { end: 'expired' };
+}
+
+/** Until when the pair rests; undefined: not at all. */
+function coolingUntilMs(state: LeaseState, lease: Lease, end: LeaseEnd, nowMs: number): number | undefined {
+  const { cooldownMs, handover } = policyOf(state, lease.resource);
+  const restMs = cooldownMs?.[end] ?? 0;
+  let untilMs = restMs > 0 ? Math.ceil(nowMs) + restMs : nowMs;
+  // Its holder may not know of the end and go by the deadline.
+  if (handover === 'safe' && end !== 'released') untilMs = Math.max(untilMs, lease.deadlineMs);
+  return untilMs > nowMs ? untilMs : undefined;
 }

@@ -1,7 +1,12 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
 import { NewerDataError } from '../coordinator/domain.ts';
+import { Address } from './address.ts';
+import { forgetIfGone } from './apply-lease.ts';
+import { unreserve } from './apply-waiting.ts';
+import { reviewLeases } from './lease-index.ts';
+import { pairStatus, wake } from './pair.ts';
 import { RollingRequests } from './rolling-requests.ts';
-import { Address, ensureResource, type LeaseState, type PoolChange } from './state.ts';
+import { ensureResource, type LeaseState, type PoolChange } from './state.ts';
 
 /** A committed import: all of it becomes visible at once. */
 export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange[]): void {
@@ -18,9 +23,7 @@ export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange
         if (!address) break;
         address.removed = true;
         reindexAddress(state, address, address.record.resource_ids);
-        if (address.leases.length > 0) break;
-        state.addresses.delete(address.id);
-        state.addressIds.delete(address.address);
+        forgetIfGone(state, address);
         break;
       }
       default:
@@ -51,15 +54,21 @@ export function addAddress(state: LeaseState, address: Address): void {
 /** Brings the resources' indexes, and the leases to be revoked, to what the address says of itself now. */
 function reindexAddress(state: LeaseState, address: Address, servedBefore: readonly number[]): void {
   for (const id of servedBefore) {
-    if (!address.serves(id)) state.resources.get(id)?.pool.delete(address);
+    if (address.serves(id)) continue;
+    const reservedFor = address.pairs?.get(id)?.reservedFor;
+    if (reservedFor) unreserve(state, reservedFor, address);
+    const resource = state.resources.get(id);
+    if (!resource) continue;
+    resource.pool.delete(address);
+    // A count may have too few addresses left to go on collecting, and the share that is quarantined is another.
+    wake(state, resource);
   }
   if (!address.removed) {
     for (const id of address.record.resource_ids) {
-      ensureResource(state, id).pool.set(address, address.leaseFor(id) === undefined);
+      const resource = ensureResource(state, id);
+      resource.pool.set(address, pairStatus(address, id));
+      wake(state, resource);
     }
   }
-  for (const lease of address.leases) {
-    if (address.serves(lease.resource)) state.withdrawn.delete(lease);
-    else state.withdrawn.set(lease, address.removed ? 'address_removed' : 'resource_withdrawn');
-  }
+  reviewLeases(state, address);
 }

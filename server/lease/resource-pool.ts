@@ -1,148 +1,288 @@
+import { PAIR_STATES, type PairState } from '../../protocol/codes.ts';
+import { WAITING_CONDITIONS_MAX } from '../../protocol/limits.ts';
 import type { Where } from '../../protocol/where.ts';
+import { type Condition, type ConditionHost, PoolCondition } from './condition.ts';
+import { ConditionIndex } from './condition-index.ts';
 import { CountedBitset } from './counted-bitset.ts';
-import { type Attributes, type CompiledWhere, compileWhere } from './where.ts';
+import { HashRing } from './hash-ring.ts';
+import { firstRelaxation } from './relaxation.ts';
+import { type PoolAddress, SlotColumns } from './slot-columns.ts';
+import { compileWhere, whereKey } from './where.ts';
+import { narrow } from './where-columns.ts';
+import { planOf } from './where-plan.ts';
 
-/** Conditions kept compiled and indexed per resource; the one unused for longest makes room. */
+export type { Condition, Survey } from './condition.ts';
+export type { PoolAddress } from './slot-columns.ts';
+export type { Choice } from './strategies.ts';
+
+/** Conditions kept per resource while nobody pins them; the one unused for longest makes room. */
 const CONDITIONS_MAX = 64;
+/**
+ * Conditions, pinned or not, that have an index, beside the whole pool; the one whose index was unused for longest loses it
+ * until it is needed again. Every change of a pair looks at each of them. There is room for all that may wait at a time:
+ * they are asked one after the other whenever something comes free, and each that had lost its index would cost a scan.
+ */
+const INDEXES_MAX = WAITING_CONDITIONS_MAX + CONDITIONS_MAX;
 
-export interface Condition extends CompiledWhere {
-  /** Slots whose address meets it. */
-  readonly matching: CountedBitset;
-  /** Invariant: `matching` and free. */
-  readonly eligible: CountedBitset;
-}
-
-export interface Candidates {
-  /** Addresses that serve the resource and meet the condition. */
-  readonly matchingCount: number;
-  /** Those of them that are free. */
-  readonly eligibleCount: number;
-  /** Id of the `rank`-th eligible address, in an order that stays while the pool does. */
-  addressIdAt(rank: number): number;
+export interface PairStatus {
+  readonly state: PairState;
+  /** When it may come free, by the coordinator's clock; Infinity where nobody can say. */
+  readonly untilMs: number;
+  readonly isEligible: boolean;
 }
 
 /**
- * Which addresses serve one resource, which are free, and which meet the conditions asked for of late. An index: it holds
- * nothing that the state doesn't say, is not persisted, and answers in a time that doesn't grow with the pool.
+ * Which addresses serve one resource, in which state their pairs are, and which are to be had under the conditions asked for
+ * of late, by any strategy. An index: it holds nothing that the state doesn't say, is not persisted, and answers in a time
+ * that doesn't grow with the pool; only a condition or strategy that is asked for anew looks at every slot once.
  */
-export class ResourcePool<Address extends Attributes & { readonly id: number }> {
-  /** Invariant: dense; `#slots` is its inverse. */
-  readonly #addresses: Address[] = [];
-  readonly #slots = new Map<number, number>();
-  readonly #free = new CountedBitset();
-  /** In the order of their last use. */
-  readonly #conditions = new Map<string, Condition>();
+export class ResourcePool<A extends PoolAddress> {
+  readonly #columns = new SlotColumns<A>();
+  readonly #counts = new Uint32Array(PAIR_STATES.length);
+  readonly #host: ConditionHost<A>;
+  readonly #whole: PoolCondition<A>;
+  readonly #wholeIndex: ConditionIndex<A>;
+  readonly #pinned = new Map<string, PoolCondition<A>>();
+  readonly #unpinned = new Map<string, PoolCondition<A>>();
+  /** Conditions with an index, `#whole` first. */
+  readonly #indexed: PoolCondition<A>[];
+  #ring: HashRing | undefined;
+  #uses = 0;
+
+  constructor() {
+    const columns = this.#columns;
+    this.#wholeIndex = new ConditionIndex(columns, new CountedBitset(), new CountedBitset());
+    this.#host = {
+      columns,
+      eligible: this.#wholeIndex.eligible,
+      indexOf: (condition) => this.#indexOf(condition),
+      ring: () => this.#ringOfAll(),
+    };
+    this.#whole = new PoolCondition<A>('{}', compileWhere({}), this.#host);
+    this.#whole.index = this.#wholeIndex;
+    this.#indexed = [this.#whole];
+  }
 
   get size(): number {
-    return this.#addresses.length;
+    return this.#columns.size;
   }
 
-  get freeCount(): number {
-    return this.#free.count;
+  countOf(state: PairState): number {
+    return this.#counts[PAIR_STATES.indexOf(state)]!;
   }
 
-  /** Takes `address` in, or looks again at what a condition may see of it. */
-  set(address: Address, isFree: boolean): void {
-    let slot = this.#slots.get(address.id);
+  has(address: A): boolean {
+    return this.#columns.slotOf(address) !== undefined;
+  }
+
+  /** Takes `address` in, or looks again at all that a condition or strategy may see of it. */
+  set(address: A, status: PairStatus): void {
+    const columns = this.#columns;
+    let slot = columns.slotOf(address);
     if (slot === undefined) {
-      slot = this.#addresses.length;
-      this.#addresses.push(address);
-      this.#slots.set(address.id, slot);
+      const { capacity } = columns;
+      slot = columns.add(address);
+      if (columns.capacity > capacity) for (const { index } of this.#indexed) index!.forgetTrees();
+    } else {
+      this.#counts[columns.states[slot]!]! -= 1;
+      this.#ring?.delete(slot, columns);
+      columns.reread(slot, address);
     }
-    this.#fill(slot, address, isFree);
+    columns.setState(slot, status.state, status.untilMs);
+    this.#counts[columns.states[slot]!]! += 1;
+    this.#ring?.add(slot, columns);
+    for (const { index, where } of this.#indexed) {
+      index!.assign(slot, where.holds(address), status.isEligible);
+      index!.keysChanged(slot);
+    }
   }
 
-  /** Does nothing where the address isn't served. */
-  delete(address: Address): void {
-    const slot = this.#slots.get(address.id);
+  /** Does nothing where the address isn't in. */
+  delete(address: A): void {
+    const columns = this.#columns;
+    const slot = columns.slotOf(address);
     if (slot === undefined) return;
-    const lastSlot = this.#addresses.length - 1;
-    const last = this.#addresses[lastSlot]!;
-    if (slot !== lastSlot) {
-      this.#addresses[slot] = last;
-      this.#slots.set(last.id, slot);
-      this.#fill(slot, last, this.#free.has(lastSlot));
-    }
-    this.#addresses.pop();
-    this.#slots.delete(address.id);
-    this.#free.assign(lastSlot, false);
-    for (const condition of this.#conditions.values()) {
-      condition.matching.assign(lastSlot, false);
-      condition.eligible.assign(lastSlot, false);
-    }
+    this.#counts[columns.states[slot]!]! -= 1;
+    this.#ring?.delete(slot, columns);
+    for (const { index } of this.#indexed) index!.assign(slot, false, false);
+    columns.delete(slot);
   }
 
-  setFree(address: Address, isFree: boolean): void {
-    const slot = this.#slots.get(address.id);
+  /** Does nothing where the address isn't in. */
+  setStatus(address: A, status: PairStatus): void {
+    const columns = this.#columns;
+    const slot = columns.slotOf(address);
     if (slot === undefined) return;
-    this.#free.assign(slot, isFree);
-    for (const { matching, eligible } of this.#conditions.values()) eligible.assign(slot, isFree && matching.has(slot));
+    this.#counts[columns.states[slot]!]! -= 1;
+    columns.setState(slot, status.state, status.untilMs);
+    this.#counts[columns.states[slot]!]! += 1;
+    if (this.#wholeIndex.eligible.has(slot) === status.isEligible) return;
+    for (const { index } of this.#indexed) index!.setEligible(slot, status.isEligible);
   }
 
-  rpwChanged(address: Address): void {
-    const slot = this.#slots.get(address.id);
+  /** Its rpw, leaseCount or lastToken changed. Does nothing where the address isn't in. */
+  usageChanged(address: A): void {
+    const columns = this.#columns;
+    const slot = columns.slotOf(address);
     if (slot === undefined) return;
-    for (const condition of this.#conditions.values()) {
-      if (condition.readsRpw) this.#assess(condition, slot, address, this.#free.has(slot));
+    columns.rereadUsage(slot, address);
+    const isEligible = this.#wholeIndex.eligible.has(slot);
+    for (const { index, where } of this.#indexed) {
+      if (where.readsRpw) index!.assign(slot, where.holds(address), isEligible);
+      index!.keysChanged(slot);
     }
   }
 
-  /** A day has turned: every address may count anew. What reads it is built again when next asked for. */
+  /** A day has turned: every address may count anew. What was derived from rpw is made again when next asked for. */
   forgetRpw(): void {
-    for (const [key, condition] of this.#conditions) if (condition.readsRpw) this.#conditions.delete(key);
+    this.#columns.isRpwStale = true;
+    for (const condition of this.#indexed.filter(({ where }) => where.readsRpw)) this.#dropIndex(condition);
+    for (const { index } of this.#indexed) index!.forgetRpw();
   }
 
-  candidates(where: Where | undefined): Candidates {
-    const condition = where && this.condition(where);
-    const eligible = condition?.eligible ?? this.#free;
-    return {
-      matchingCount: condition?.matching.count ?? this.#addresses.length,
-      eligibleCount: eligible.count,
-      addressIdAt: (rank) => this.#addresses[eligible.select(rank)]!.id,
-    };
-  }
-
-  /** `where`, compiled and indexed: made the first time it is asked for, kept while it is in use. */
-  condition(where: Where): Condition {
-    const key = JSON.stringify(where);
-    const known = this.#conditions.get(key);
-    if (known) {
-      this.#conditions.delete(key);
-      this.#conditions.set(key, known);
-      return known;
-    }
-    const condition = { ...compileWhere(where), matching: new CountedBitset(), eligible: new CountedBitset() };
-    for (const [slot, address] of this.#addresses.entries()) {
-      this.#assess(condition, slot, address, this.#free.has(slot));
-    }
-    if (this.#conditions.size >= CONDITIONS_MAX) this.#conditions.delete(this.#conditions.keys().next().value!);
-    this.#conditions.set(key, condition);
+  /** `where`, compiled: kept while it is in use. Undefined or empty: the whole pool. */
+  condition(where: Where | undefined): Condition<A> {
+    const condition = this.#known(where) ?? this.#remember(where!);
+    this.#uses += 1;
+    condition.usedAt = this.#uses;
     return condition;
   }
 
+  /** `where` where it is kept compiled. That it was asked for doesn't keep it any longer. */
+  known(where: Where | undefined): Condition<A> | undefined {
+    return this.#known(where);
+  }
+
+  /** As `condition`, and kept until it is unpinned as often as it was pinned. */
+  pin(where: Where | undefined): Condition<A> {
+    const condition = this.#known(where) ?? new PoolCondition<A>(whereKey(where!), compileWhere(where!), this.#host);
+    condition.pins += 1;
+    if (condition.pins > 1 || condition === this.#whole) return condition;
+    this.#unpinned.delete(condition.key);
+    this.#pinned.set(condition.key, condition);
+    return condition;
+  }
+
+  unpin(condition: Condition<A>): void {
+    const pinned = condition === this.#whole ? this.#whole : this.#pinned.get(condition.key);
+    if (pinned !== condition || pinned.pins === 0) throw new Error(`condition ${condition.key} isn't pinned`);
+    pinned.pins -= 1;
+    if (pinned.pins > 0 || pinned === this.#whole) return;
+    this.#pinned.delete(pinned.key);
+    this.#keep(pinned);
+  }
+
+  /**
+   * Path of the first part whose dropping alone would leave an eligible address that meets `fixed` and all other parts.
+   * Looks at the first `candidatesMax` slots; Infinity: at all.
+   */
+  relaxation(
+    fixed: Where | undefined,
+    parts: readonly { readonly path: string; readonly where: Where }[],
+    candidatesMax: number,
+  ): string | undefined {
+    const plans = parts.map(({ where }) => planOf(where));
+    const part = firstRelaxation(this.#columns, {
+      candidates: this.#wholeIndex.eligible.wordsBelow(candidatesMax),
+      fixed: planOf(fixed ?? {}),
+      plans,
+    });
+    return part < 0 ? undefined : parts[part]!.path;
+  }
+
   /** Invariant check for tests: throws where the index says something else than its addresses do. */
-  verify(isFree: (address: Address) => boolean): void {
-    for (const [slot, address] of this.#addresses.entries()) {
+  verify(statusOf: (address: A) => PairStatus): void {
+    const columns = this.#columns;
+    const slots = Array.from(columns.addresses.keys()).filter((slot) => columns.addresses[slot]);
+    for (const slot of slots) {
+      const address = columns.addresses[slot]!;
       const fault = (what: string) => new Error(`${what} of address ${address.id} is wrong in the index`);
-      if (this.#slots.get(address.id) !== slot) throw fault('slot');
-      if (this.#free.has(slot) !== isFree(address)) throw fault('free bit');
-      for (const [key, condition] of this.#conditions) {
-        if (condition.matching.has(slot) !== condition.holds(address)) throw fault(`match with ${key}`);
-        if (condition.eligible.has(slot) !== (condition.holds(address) && isFree(address))) {
-          throw fault(`eligibility for ${key}`);
-        }
+      columns.verify(slot);
+      const { state, untilMs, isEligible } = statusOf(address);
+      if (columns.stateOf(slot) !== state || columns.untilMs[slot] !== untilMs) throw fault('state');
+      for (const { key, where, index } of this.#indexed) {
+        const holds = where.holds(address);
+        if (index!.matching.has(slot) !== holds) throw fault(`match with ${key}`);
+        if (index!.eligible.has(slot) !== (holds && isEligible)) throw fault(`eligibility for ${key}`);
       }
     }
+    for (const [code, state] of PAIR_STATES.entries()) {
+      const count = slots.filter((slot) => columns.states[slot] === code).length;
+      if (this.#counts[code] !== count)
+        throw new Error(`${this.#counts[code]} pairs are counted as ${state}, not ${count}`);
+    }
+    if (this.#wholeIndex.matching.count !== slots.length) throw new Error('a free slot is taken for an address');
+    for (const { key, index } of this.#indexed) {
+      const free = slots.filter((slot) => index!.matching.has(slot)).length - index!.matching.count;
+      if (free !== 0) throw new Error(`a free slot matches ${key}`);
+      index!.verify();
+    }
+    this.#ring?.verify(slots, columns);
   }
 
-  #fill(slot: number, address: Address, isFree: boolean): void {
-    this.#free.assign(slot, isFree);
-    for (const condition of this.#conditions.values()) this.#assess(condition, slot, address, isFree);
+  #known(where: Where | undefined): PoolCondition<A> | undefined {
+    if (where === undefined) return this.#whole;
+    const key = whereKey(where);
+    return key === this.#whole.key ? this.#whole : (this.#pinned.get(key) ?? this.#unpinned.get(key));
   }
 
-  #assess(condition: Condition, slot: number, address: Address, isFree: boolean): void {
-    const holds = condition.holds(address);
-    condition.matching.assign(slot, holds);
-    condition.eligible.assign(slot, holds && isFree);
+  #remember(where: Where): PoolCondition<A> {
+    const condition = new PoolCondition<A>(whereKey(where), compileWhere(where), this.#host);
+    this.#keep(condition);
+    return condition;
   }
+
+  #keep(condition: PoolCondition<A>): void {
+    if (this.#unpinned.size >= CONDITIONS_MAX) {
+      const oldest = leastRecent(this.#unpinned.values(), ({ usedAt }) => usedAt)!;
+      this.#unpinned.delete(oldest.key);
+      this.#dropIndex(oldest);
+    }
+    this.#uses += 1;
+    condition.usedAt = this.#uses;
+    this.#unpinned.set(condition.key, condition);
+  }
+
+  #indexOf(condition: PoolCondition<A>): ConditionIndex<A> {
+    this.#uses += 1;
+    condition.indexUsedAt = this.#uses;
+    return condition.index ?? this.#makeIndex(condition);
+  }
+
+  #makeIndex(condition: PoolCondition<A>): ConditionIndex<A> {
+    const columns = this.#columns;
+    const { plan, readsRpw } = condition.where;
+    if (readsRpw) columns.refreshRpw();
+    const matching = this.#wholeIndex.matching.wordsBelow(columns.slotsEnd);
+    narrow(plan, columns, matching);
+    const eligible = this.#wholeIndex.eligible.wordsBelow(columns.slotsEnd);
+    for (let word = 0; word < eligible.length; word += 1) eligible[word]! &= matching[word]!;
+    condition.index = new ConditionIndex(columns, new CountedBitset(matching), new CountedBitset(eligible));
+    if (this.#indexed.length > INDEXES_MAX) {
+      this.#dropIndex(leastRecent(this.#indexed.slice(1), ({ indexUsedAt }) => indexUsedAt)!);
+    }
+    this.#indexed.push(condition);
+    return condition.index;
+  }
+
+  #dropIndex(condition: PoolCondition<A>): void {
+    if (!condition.index) return;
+    condition.index = undefined;
+    this.#indexed.splice(this.#indexed.indexOf(condition), 1);
+  }
+
+  #ringOfAll(): HashRing {
+    const { addresses } = this.#columns;
+    this.#ring ??= HashRing.of(
+      Array.from(addresses.keys()).filter((slot) => addresses[slot]),
+      this.#columns,
+    );
+    return this.#ring;
+  }
+}
+
+function leastRecent<Used>(all: Iterable<Used>, usedAt: (it: Used) => number): Used | undefined {
+  let least: Used | undefined;
+  for (const it of all) if (!least || usedAt(it) < usedAt(least)) least = it;
+  return least;
 }

@@ -5,7 +5,7 @@
 const DAYS = 7;
 /** A day counts no further: seven of them are still an exact integer. */
 const DAY_REQUESTS_MAX = 2 ** 50;
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /** Number of the UTC day, days since 1970. */
 export function utcDay(utcMs: number): number {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Where } from '../../protocol/where.ts';
 import { LeaseDriver } from '../testing/lease-driver.ts';
-import { Address } from './state.ts';
+import { Address } from './address.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -49,7 +49,7 @@ describe('choosing an address', () => {
     } as const;
     const answer = driver.execute(ask).at(-1)!.answer!;
     if (answer.type !== 'granted') throw new Error(`expected a grant, got ${answer.type}`);
-    driver.execute({ type: 'ReleaseLease', holder, lease: answer.grant.lease });
+    driver.execute({ type: 'ReleaseLease', holder, lease: answer.grants[0]!.lease });
   }
 
   function driverWithPool(size: number): LeaseDriver {

@@ -1,53 +1,141 @@
-import type { RefusedReason } from '../../protocol/codes.ts';
+import type { RefusedReason, Strategy } from '../../protocol/codes.ts';
 import type { Why } from '../../protocol/frames.ts';
+import { WHY_EXACT_MAX } from '../../protocol/limits.ts';
 import type { Where } from '../../protocol/where.ts';
+import { type Address } from './address.ts';
+import { whereOf } from './apply-waiting.ts';
+import { SLOW_INTERVAL_MS } from './policy.ts';
+import type { Condition } from './resource-pool.ts';
 import { type LeaseState, policyOf, type Resource } from './state.ts';
+import { conjuncts } from './where.ts';
 
-/** Live leases that are looked at, at most, for the soonest end under a condition; beyond it: of any lease. */
-const SOONEST_EXACT_MAX = 10_000;
+export interface Wish {
+  readonly where: Where | undefined;
+  readonly strategy: Strategy | undefined;
+  readonly sticky: string | undefined;
+  readonly count: number;
+}
+
+export interface Refusal {
+  readonly reason: RefusedReason;
+  readonly why: Why;
+  readonly retryAfterMs?: number;
+}
 
 export type Selection =
-  | { readonly addressId: number }
-  | { readonly reason: RefusedReason; readonly why: Why; readonly retryAfterMs?: number };
+  | { readonly addresses: readonly Address[]; readonly strategy: Strategy }
+  /** None; `bound`: because of it, and not for want of addresses. */
+  | { readonly bound: Bound | undefined };
+
+export interface SelectContext {
+  readonly nowMs: number;
+  random(): number;
+}
 
 /**
- * Chooses an address for `resource` under `where`, or says why there is none. Changes nothing, so that an explanation
+ * Chooses addresses for a request on `resource`, or finds that there are none. Changes nothing, so that an explanation
  * comes from the same code as the grant.
- *
- * Round robin is an integer ring: the request's number over the eligible addresses.
  */
-export function select(state: LeaseState, resource: Resource, where: Where | undefined, nowMs: number): Selection {
-  const candidates = resource.pool.candidates(where);
+export function select(state: LeaseState, resource: Resource, wish: Wish, context: SelectContext): Selection {
+  const condition = resource.pool.condition(whereOf(state, resource, wish.where));
+  const bound = boundOf(state, resource, wish.count, context.nowMs);
+  if (bound || condition.eligibleCount < wish.count) return { bound };
+  const strategy = strategyOf(state, resource, wish);
+  return { addresses: choose(resource, condition, { ...wish, strategy }, wish.count, context), strategy };
+}
+
+export function choose(
+  resource: Resource,
+  condition: Condition<Address>,
+  { strategy, sticky }: { readonly strategy: Strategy; readonly sticky: string | undefined },
+  count: number,
+  context: SelectContext,
+): readonly Address[] {
+  const random = () => context.random();
+  return condition.choose({ strategy, sticky: sticky ?? '', turn: resource.grants, random, count });
+}
+
+/** A string to stick to asks for `sticky`; who names neither gets the resource's default. */
+export function strategyOf(
+  state: LeaseState,
+  resource: Resource,
+  { strategy, sticky }: { readonly strategy?: Strategy | undefined; readonly sticky?: string | undefined },
+): Strategy {
+  if (strategy !== undefined) return strategy;
+  return sticky === undefined ? (policyOf(state, resource.id).strategy ?? 'round_robin') : 'sticky';
+}
+
+/** What keeps `count` more leases from being granted, whatever addresses there are. */
+export type Bound =
+  | { readonly reason: 'max_leases'; readonly maxLeases: number }
+  | { readonly reason: 'slowed'; readonly untilMs: number };
+
+/** `ownCount` leases or reservations are about to make room for these. */
+export function boundOf(
+  state: LeaseState,
+  resource: Resource,
+  count: number,
+  nowMs: number,
+  ownCount = 0,
+): Bound | undefined {
   const { maxLeases } = policyOf(state, resource.id);
-  const isAtMax = maxLeases !== undefined && resource.leases.size >= maxLeases;
-  if (!isAtMax && candidates.eligibleCount > 0) {
-    return { addressId: candidates.addressIdAt(resource.grants % candidates.eligibleCount) };
-  }
-  const soonestMs = soonestEndMs(state, resource, isAtMax ? undefined : where);
-  const retryAfterMs = soonestMs === undefined ? undefined : Math.max(0, Math.ceil(soonestMs - nowMs));
-  const leased = candidates.matchingCount - candidates.eligibleCount;
+  const taken = resource.leases.size + resource.queue.reservedCount - ownCount;
+  if (maxLeases !== undefined && taken + count > maxLeases) return { reason: 'max_leases', maxLeases };
+  const untilMs = slowedUntilMs(state, resource);
+  return untilMs > nowMs ? { reason: 'slowed', untilMs } : undefined;
+}
+
+/** While more than the set share of the pool is quarantined, grants keep their distance: the rest isn't burnt too. */
+function slowedUntilMs(state: LeaseState, { id, pool, lastGrantMs }: Resource): number {
+  const { slowShare, slowIntervalMs = SLOW_INTERVAL_MS } = policyOf(state, id);
+  if (slowShare === undefined || pool.countOf('quarantined') <= slowShare * pool.size) return 0;
+  return lastGrantMs + slowIntervalMs;
+}
+
+export function refusal(
+  state: LeaseState,
+  resource: Resource,
+  wish: Wish,
+  bound: Bound | undefined,
+  nowMs: number,
+  whyMax = WHY_EXACT_MAX,
+): Refusal {
+  const why = whyOf(state, resource, wish, bound, nowMs, whyMax);
+  const retryAfterMs = why.soonest_ms;
+  const reason = bound?.reason ?? 'none_available';
+  return retryAfterMs === undefined ? { reason, why } : { reason, why, retryAfterMs };
+}
+
+/** How things stand for a request: in which states the addresses are that it fits, and what is in its way. */
+export function whyOf(
+  state: LeaseState,
+  resource: Resource,
+  wish: Wish,
+  bound: Bound | undefined,
+  nowMs: number,
+  whyMax: number,
+): Why {
+  const { pool } = resource;
+  const condition = pool.condition(whereOf(state, resource, wish.where));
+  const survey = condition.survey(whyMax);
+  const soonestMs = soonest(resource, bound, survey.soonestMs);
+  const isShort = !bound && wish.count === 1 && condition.eligibleCount === 0;
+  const relax =
+    isShort && wish.where
+      ? pool.relaxation(policyOf(state, resource.id).where, conjuncts(wish.where), whyMax)
+      : undefined;
   return {
-    reason: isAtMax ? 'max_leases' : 'none_available',
-    why: {
-      states: { leased, free: candidates.eligibleCount },
-      excluded: resource.pool.size - candidates.matchingCount,
-      ...(retryAfterMs === undefined ? {} : { soonest_ms: retryAfterMs }),
-      ...(isAtMax ? { max_leases: maxLeases } : {}),
-    },
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    states: { leased: 0, free: 0, ...survey.states },
+    excluded: pool.size - survey.matching,
+    ...(soonestMs < Infinity ? { soonest_ms: Math.max(0, Math.ceil(soonestMs - nowMs)) } : {}),
+    ...(relax === undefined ? {} : { relax }),
+    ...(bound?.reason === 'max_leases' ? { max_leases: bound.maxLeases } : {}),
+    ...(bound?.reason === 'slowed' ? { slowed: true } : {}),
+    ...(survey.isExact ? {} : { approximate: true }),
   };
 }
 
-/** When the first lease of an address that meets `where` runs out, by the coordinator's clock. */
-function soonestEndMs(state: LeaseState, resource: Resource, where: Where | undefined): number | undefined {
-  if (where === undefined || resource.leases.size > SOONEST_EXACT_MAX) return resource.leases.peekKey();
-  const { holds } = resource.pool.condition(where);
-  let soonestMs: number | undefined;
-  for (const lease of resource.leases.values()) {
-    const address = state.addresses.get(lease.addressId);
-    if (address?.serves(resource.id) && holds(address) && !(lease.deadlineMs >= (soonestMs ?? Infinity))) {
-      soonestMs = lease.deadlineMs;
-    }
-  }
-  return soonestMs;
+function soonest(resource: Resource, bound: Bound | undefined, addressMs: number): number {
+  if (bound?.reason === 'slowed') return bound.untilMs;
+  return bound ? (resource.leases.peekKey() ?? Infinity) : addressMs;
 }

@@ -1,96 +1,43 @@
 /**
- * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `address`, `session`,
- * `lease`, `ended`, `stage`; each value begins with its kind and the version of its fields. Resources come before what names them, so that a restored
- * state has them in the order of the one that was written.
+ * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `address`, `pair`,
+ * `session`, `lease`, `ended`, `waiter`, `key`, `stage`; each value begins with its kind and the version of its fields.
+ * Resources come before what names them, so that a restored state has them in the order of the one that was written. A
+ * later version of a kind only adds fields at its end: what an earlier one lacks is absent.
  */
-import type { LeaseEnd } from '../../protocol/codes.ts';
-import type { AddressRecord, Ended } from '../../protocol/frames.ts';
 import { NewerDataError } from '../coordinator/domain.ts';
-import { indexLease } from './apply.ts';
-import { decodeHolder, encodeHolder, type HolderRecord } from './holder.ts';
-import { NOT_IN_HEAP } from './indexed-heap.ts';
-import { addAddress } from './pool-changes.ts';
-import { RollingRequests } from './rolling-requests.ts';
+import { keysOf } from './apply-lease.ts';
+import { existing } from './existing.ts';
+import { indexLease, usageChanged } from './lease-index.ts';
 import {
-  Address,
-  ensureResource,
-  type Lease,
-  type LeaseState,
-  type PoolChange,
-  type ResourcePolicy,
-  type SessionEnd,
-} from './state.ts';
-
-type LeaseRecord = readonly [
-  token: number,
-  resource: number,
-  addressId: number,
-  holder: HolderRecord,
-  request: number,
-  ttlMs: number,
-  clamped: boolean,
-  deadlineMs: number,
-  grantedDay: number,
-  requests: number,
-  settled: boolean,
-];
-
-type StateRecord =
-  | readonly [
-      kind: 'meta',
-      version: 1,
-      epoch: number,
-      day: number,
-      lastToken: number,
-      reservedToken: number,
-      lastAddressId: number,
-      lastStage: number,
-      defaultPolicy: ResourcePolicy,
-    ]
-  | readonly [kind: 'resource', version: 1, id: number, grants: number]
-  | readonly [kind: 'policy', version: 1, resource: number, policy: ResourcePolicy]
-  | readonly [
-      kind: 'address',
-      version: 1,
-      id: number,
-      record: AddressRecord,
-      requests: readonly number[],
-      removed: boolean,
-    ]
-  | readonly [
-      kind: 'session',
-      version: 1,
-      id: string,
-      secretHash: string,
-      client: string | null,
-      resumeWindowMs: number,
-      noticeMs: number | null,
-      suspendedUntilMs: number | null,
-      end: SessionEnd,
-      unaskedEnds: readonly Ended[],
-    ]
-  | readonly [kind: 'lease', version: 1, lease: LeaseRecord]
-  | readonly [kind: 'ended', version: 1, lease: LeaseRecord, end: LeaseEnd, endedAtMs: number]
-  | readonly [kind: 'stage', version: 1, stage: number, changes: readonly PoolChange[]];
-
-/** Of every kind so far. */
-const VERSION = 1;
+  decodeLease,
+  encodeAddress,
+  encodeLease,
+  encodeWaiter,
+  restoreAddress,
+  restorePair,
+  restoreSession,
+  restoreWaiter,
+  type StateRecord,
+  VERSIONS,
+} from './snapshot-records.ts';
+import { ensureResource, type LeaseState } from './state.ts';
 
 /** Changes of a stage in one record. */
 const STAGE_CHANGES = 100;
 
 export function* encodeState(state: LeaseState): Generator<StateRecord> {
-  const { epoch, today, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy } = state;
-  yield ['meta', VERSION, epoch, today.day, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy];
-  for (const resource of state.resources.values()) yield ['resource', VERSION, resource.id, resource.grants];
-  for (const [resource, policy] of state.policies) yield ['policy', VERSION, resource, policy];
-  for (const address of state.addresses.values()) {
-    yield ['address', VERSION, address.id, address.record, address.requests.encode(), address.removed];
+  const { epoch, today, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy, lastWaiter, turns } = state;
+  const counts = [epoch, today.day, lastToken, reservedToken, lastAddressId, lastStage] as const;
+  yield ['meta', VERSIONS.meta, ...counts, defaultPolicy, lastWaiter, turns];
+  for (const { id, grants, lastGrantMs } of state.resources.values()) {
+    yield ['resource', VERSIONS.resource, id, grants, lastGrantMs === -Infinity ? null : lastGrantMs];
   }
+  for (const [resource, policy] of state.policies) yield ['policy', VERSIONS.policy, resource, policy];
+  for (const address of state.addresses.values()) yield* encodeAddress(address);
   for (const session of state.sessions.values()) {
     yield [
       'session',
-      VERSION,
+      VERSIONS.session,
       session.id,
       session.secretHash,
       session.client ?? null,
@@ -99,66 +46,71 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
       session.suspendedUntilMs ?? null,
       session.end,
       session.unaskedEnds,
+      [...session.served],
     ];
   }
-  for (const lease of state.leases.values()) yield ['lease', VERSION, encodeLease(lease)];
-  for (const lease of state.ended) yield ['ended', VERSION, encodeLease(lease), lease.end!, lease.endedAtMs];
+  for (const lease of state.leases.values()) yield ['lease', VERSIONS.lease, encodeLease(lease)];
+  for (const lease of state.ended) yield ['ended', VERSIONS.ended, encodeLease(lease), lease.end!, lease.endedAtMs];
+  for (const waiter of state.waiters.values()) yield encodeWaiter(waiter);
+  for (const [holder, keys] of state.keys) {
+    for (const { key, body, waiter, leases, liveCount, endedAtMs } of keys.entries()) {
+      yield ['key', VERSIONS.key, holder, key, body, waiter ?? null, leases, liveCount, endedAtMs ?? null];
+    }
+  }
   for (const [stage, changes] of state.stages) {
     for (let index = 0; index < changes.length; index += STAGE_CHANGES) {
-      yield ['stage', VERSION, stage, changes.slice(index, index + STAGE_CHANGES)];
+      yield ['stage', VERSIONS.stage, stage, changes.slice(index, index + STAGE_CHANGES)];
     }
   }
 }
 
 export function restoreState(state: LeaseState, value: unknown): void {
   const record = value as StateRecord;
-  if (record[1] !== VERSION) throw unknownRecord(record);
+  const latest = Object.hasOwn(VERSIONS, record[0]) ? VERSIONS[record[0]] : 0;
+  if (!(record[1] >= 1 && record[1] <= latest)) throw unknownRecord(record);
   switch (record[0]) {
     case 'meta': {
       const [, , epoch, day, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy] = record;
-      Object.assign(state, { epoch, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy });
+      const [lastWaiter = 0, turns = 0] = record.slice(9) as [number?, number?];
+      const counts = { epoch, lastToken, reservedToken, lastAddressId, lastStage, lastWaiter, turns };
+      Object.assign(state, counts, { defaultPolicy });
       state.today.day = day;
+      return;
+    }
+    case 'resource': {
+      const resource = ensureResource(state, record[2]);
+      resource.grants = record[3];
+      resource.lastGrantMs = record[4] ?? -Infinity;
       return;
     }
     case 'policy':
       state.policies.set(record[2], record[3]);
       return;
-    case 'address': {
-      const [, , id, pool, requests, removed] = record;
-      const address = new Address(id, pool, state.today);
-      address.requests = RollingRequests.decode(requests);
-      address.removed = removed;
-      addAddress(state, address);
-      return;
+    case 'address':
+      return restoreAddress(state, record);
+    case 'pair':
+      return restorePair(state, record);
+    case 'session':
+      return restoreSession(state, record);
+    case 'lease': {
+      const lease = decodeLease(record[2]);
+      indexLease(state, lease);
+      // Strategies go by the leases that an address has.
+      return usageChanged(state, existing(state.addresses, lease.addressId));
     }
-    case 'session': {
-      const [, , id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds] = record;
-      const session = {
-        id,
-        secretHash,
-        client: client ?? undefined,
-        resumeWindowMs,
-        noticeMs: noticeMs ?? undefined,
-        suspendedUntilMs: suspendedUntilMs ?? undefined,
-        end,
-        leases: new Set<Lease>(),
-        unaskedEnds: [...unaskedEnds],
-        suspendedPlace: NOT_IN_HEAP,
-      };
-      state.sessions.set(id, session);
-      if (suspendedUntilMs !== null) state.suspended.set(session, suspendedUntilMs);
-      return;
-    }
-    case 'resource':
-      ensureResource(state, record[2]).grants = record[3];
-      return;
-    case 'lease':
-      return indexLease(state, decodeLease(record[2]));
     case 'ended': {
       const lease = decodeLease(record[2]);
       lease.end = record[3];
       lease.endedAtMs = record[4];
       state.ended.add(lease);
+      return;
+    }
+    case 'waiter':
+      return restoreWaiter(state, record);
+    case 'key': {
+      const [, , holder, key, body, waiter, leases, liveCount, endedAtMs] = record;
+      const entry = { key, body, waiter: waiter ?? undefined, leases: [...leases], liveCount };
+      keysOf(state, holder).put({ ...entry, endedAtMs: endedAtMs ?? undefined });
       return;
     }
     case 'stage': {
@@ -175,42 +127,4 @@ export function restoreState(state: LeaseState, value: unknown): void {
 
 function unknownRecord([kind, version]: readonly unknown[]): Error {
   return new NewerDataError(`record ${String(kind)} version ${String(version)} in a snapshot`);
-}
-
-function encodeLease(lease: Lease): LeaseRecord {
-  return [
-    lease.token,
-    lease.resource,
-    lease.addressId,
-    encodeHolder(lease.holder),
-    lease.request,
-    lease.ttlMs,
-    lease.clamped,
-    lease.deadlineMs,
-    lease.grantedDay,
-    lease.requests,
-    lease.settled,
-  ];
-}
-
-function decodeLease(record: LeaseRecord): Lease {
-  const [token, resource, addressId, holder, request, ttlMs, clamped, deadlineMs, grantedDay, requests, settled] =
-    record;
-  return {
-    token,
-    resource,
-    addressId,
-    holder: decodeHolder(holder),
-    request,
-    ttlMs,
-    clamped,
-    deadlineMs,
-    grantedDay,
-    requests,
-    settled,
-    end: undefined,
-    endedAtMs: 0,
-    expiryPlace: NOT_IN_HEAP,
-    noticePlace: NOT_IN_HEAP,
-  };
 }

@@ -1,72 +1,20 @@
-import type { LeaseEnd, RevokeReason } from '../../protocol/codes.ts';
+import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord, Ended } from '../../protocol/frames.ts';
+import type { Where } from '../../protocol/where.ts';
+import type { Address } from './address.ts';
 import { EndedLeases } from './ended-leases.ts';
 import type { Holder } from './holder.ts';
+import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
+import type { Pair, Resting } from './pair.ts';
+import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
-import { RollingRequests } from './rolling-requests.ts';
-import type { Attributes } from './where.ts';
+import { type Line, ResourceQueue, type Waiter } from './waiting.ts';
 
 /** Unasked ends that a session is told of when it resumes. */
 export const UNASKED_ENDS_MAX = 1_024;
 /** Tokens reserved at once: a restart never gives one that was reserved before. */
 export const TOKEN_BLOCK = 2 ** 20;
-
-/** What an operator sets for a resource. */
-export interface ResourcePolicy {
-  /** Live leases at most; absent: no bound. */
-  readonly maxLeases?: number;
-  readonly ttlMinMs: number;
-  readonly ttlMaxMs: number;
-}
-
-/** One proxy server, with what its pool record carries. */
-export class Address implements Attributes {
-  readonly id: number;
-  readonly address: string;
-  /** The last pool record, with the figure that its file gave as `rpw`. */
-  record: AddressRecord;
-  requests: RollingRequests;
-  /** The state's own day, by which `rpw` counts. */
-  readonly #today: { readonly day: number };
-  /** Removed from the pool; stays until its last lease has ended. */
-  removed = false;
-  /** Live leases on it, one per resource at most. */
-  leases: Lease[] = [];
-
-  constructor(id: number, record: AddressRecord, today: { readonly day: number }) {
-    this.id = id;
-    this.address = record.address;
-    this.record = record;
-    this.#today = today;
-    this.requests = RollingRequests.starting(today.day, record.rpw);
-  }
-
-  get country(): string {
-    return this.record.country;
-  }
-
-  /** Requests of the last seven days as of the state's day. */
-  get rpw(): number {
-    return this.requests.total(this.#today.day);
-  }
-
-  get resourceIds(): readonly number[] {
-    return this.record.resource_ids;
-  }
-
-  get labels(): Readonly<Record<string, string>> | undefined {
-    return this.record['labels'] as Record<string, string> | undefined;
-  }
-
-  leaseFor(resource: number): Lease | undefined {
-    return this.leases.find((lease) => lease.resource === resource);
-  }
-
-  serves(resource: number): boolean {
-    return !this.removed && this.record.resource_ids.includes(resource);
-  }
-}
 
 /** The right to use a pair for a time. Live ones and, for a while, ended ones. */
 export interface Lease {
@@ -76,12 +24,20 @@ export interface Lease {
   readonly holder: Holder;
   /** `id` of the acquire that it answered. */
   readonly request: number;
+  /** Further ids of the same request, known by its key; newest last, WAITER_REQUESTS_MAX at most. */
+  otherRequests: readonly number[];
   /** TTL as last asked for and granted. */
   ttlMs: number;
   clamped: boolean;
   /** By the coordinator's clock. */
   deadlineMs: number;
   readonly grantedDay: number;
+  /** What was asked for beside a TTL; undefined: nothing. A substitute is chosen by it. */
+  readonly terms: LeaseTerms | undefined;
+  /** An announced revocation. */
+  revoking: Revoking | undefined;
+  /** A ban was reported of it: counted once. */
+  isBanned: boolean;
   /** Requests counted for it so far: 1 from the grant on, then what was reported. */
   requests: number;
   settled: boolean;
@@ -90,6 +46,29 @@ export interface Lease {
   endedAtMs: number;
   expiryPlace: number;
   noticePlace: number;
+}
+
+export interface LeaseTerms {
+  readonly where: Where | undefined;
+  /** Absent: round_robin. */
+  readonly strategy: Strategy | undefined;
+  readonly sticky: string | undefined;
+  readonly key: string | undefined;
+  /** It named a count; whatever has become of the others. */
+  readonly isMany: boolean | undefined;
+}
+
+export interface Revoking {
+  readonly reason: RevokeReason;
+  /** When it comes into force, by the coordinator's clock. */
+  readonly atMs: number;
+  /** Its holder has another lease in its place already. */
+  hasSubstitute: boolean;
+}
+
+/** When the lease ends by itself: at its deadline, or before it by an announced revocation. */
+export function endsAtMs({ deadlineMs, revoking }: Lease): number {
+  return revoking ? Math.min(deadlineMs, revoking.atMs) : deadlineMs;
 }
 
 /** How the leases of a session end with it: handed back by a goodbye, or lost. */
@@ -111,17 +90,29 @@ export interface Session {
   readonly leases: Set<Lease>;
   /** The last UNASKED_ENDS_MAX, oldest first. */
   readonly unaskedEnds: Ended[];
+  /** By resource: when it was last served, or began to wait for the first time, by `LeaseState.turns`. */
+  readonly served: Map<number, number>;
+  readonly lines: Set<Line>;
+  waiterCount: number;
   suspendedPlace: number;
 }
 
 export interface Resource {
   readonly id: number;
   readonly pool: ResourcePool<Address>;
-  /** Live leases by deadline. */
+  /** Live leases by when they end. */
   readonly leases: IndexedHeap<Lease>;
+  readonly resting: Resting;
+  readonly queue: ResourceQueue;
   /** Grants so far: the request number of the round robin. */
   grants: number;
+  lastGrantMs: number;
+  /** Between ends of leases: a mean that forgets; undefined: too few so far. Only for estimates. */
+  endIntervalMs: number | undefined;
+  lastEndMs: number | undefined;
   expiryPlace: number;
+  matchingPlace: number;
+  queueNoticePlace: number;
 }
 
 /** A change of the pool that is prepared over several batches and seen only when committed. */
@@ -140,6 +131,9 @@ export interface LeaseState {
   reservedToken: number;
   lastAddressId: number;
   lastStage: number;
+  lastWaiter: number;
+  /** The clock of fair waiting: counts services and newcomers. */
+  turns: number;
   defaultPolicy: ResourcePolicy;
   policies: Map<number, ResourcePolicy>;
   readonly addresses: Map<number, Address>;
@@ -148,15 +142,25 @@ export interface LeaseState {
   readonly leases: Map<number, Lease>;
   readonly ended: EndedLeases;
   readonly sessions: Map<string, Session>;
+  readonly waiters: Map<number, Waiter>;
+  /** By holderName. */
+  readonly keys: Map<string, HolderKeys>;
   readonly stages: Map<number, PoolChange[]>;
 
   // Indexes over the above; nothing of them is persisted.
-  /** Resources by the earliest deadline of theirs. */
+  /** Resources by the earliest end of a lease, a cool-down or a quarantine of theirs. */
   readonly expiry: IndexedHeap<Resource>;
+  /** Resources whose waiters are to be looked at, by when; 0: now. */
+  readonly matching: IndexedHeap<Resource>;
+  /** Resources whose waiters are to be told their places, by when. */
+  readonly queueNotices: IndexedHeap<Resource>;
+  readonly waitDeadlines: IndexedHeap<Waiter>;
+  /** Quarantined addresses that come back by time, by when. */
+  readonly quarantined: IndexedHeap<Address>;
   /** Leases whose session is still to be told that they run out, by when. */
   readonly notices: IndexedHeap<Lease>;
   readonly suspended: IndexedHeap<Session>;
-  /** Live leases whose pair is no longer in the pool, with the reason for which they are to be revoked. */
+  /** Live leases whose pair may not be used any more, with the reason for which they are to be revoked. */
   readonly withdrawn: Map<Lease, RevokeReason>;
   /** Live leases by the binary logarithm of their TTL. */
   readonly ttlClasses: Uint32Array;
@@ -170,6 +174,8 @@ export function createLeaseState(): LeaseState {
     reservedToken: 0,
     lastAddressId: 0,
     lastStage: 0,
+    lastWaiter: 0,
+    turns: 0,
     defaultPolicy: { ttlMinMs: 0, ttlMaxMs: 0 },
     policies: new Map(),
     addresses: new Map(),
@@ -178,23 +184,49 @@ export function createLeaseState(): LeaseState {
     leases: new Map(),
     ended: new EndedLeases(),
     sessions: new Map(),
+    waiters: new Map(),
+    keys: new Map(),
     stages: new Map(),
     expiry: new IndexedHeap<Resource>({
-      get: (resource) => resource.expiryPlace,
-      set: (resource, index) => {
-        resource.expiryPlace = index;
+      get: (it) => it.expiryPlace,
+      set: (it, index) => {
+        it.expiryPlace = index;
+      },
+    }),
+    matching: new IndexedHeap<Resource>({
+      get: (it) => it.matchingPlace,
+      set: (it, index) => {
+        it.matchingPlace = index;
+      },
+    }),
+    queueNotices: new IndexedHeap<Resource>({
+      get: (it) => it.queueNoticePlace,
+      set: (it, index) => {
+        it.queueNoticePlace = index;
+      },
+    }),
+    waitDeadlines: new IndexedHeap<Waiter>({
+      get: (it) => it.deadlinePlace,
+      set: (it, index) => {
+        it.deadlinePlace = index;
+      },
+    }),
+    quarantined: new IndexedHeap<Address>({
+      get: (it) => it.quarantinePlace,
+      set: (it, index) => {
+        it.quarantinePlace = index;
       },
     }),
     notices: new IndexedHeap<Lease>({
-      get: (lease) => lease.noticePlace,
-      set: (lease, index) => {
-        lease.noticePlace = index;
+      get: (it) => it.noticePlace,
+      set: (it, index) => {
+        it.noticePlace = index;
       },
     }),
     suspended: new IndexedHeap<Session>({
-      get: (session) => session.suspendedPlace,
-      set: (session, index) => {
-        session.suspendedPlace = index;
+      get: (it) => it.suspendedPlace,
+      set: (it, index) => {
+        it.suspendedPlace = index;
       },
     }),
     withdrawn: new Map(),
@@ -206,17 +238,30 @@ export function createLeaseState(): LeaseState {
 export function ensureResource(state: LeaseState, id: number): Resource {
   let resource = state.resources.get(id);
   if (!resource) {
+    const pool = new ResourcePool<Address>();
     resource = {
       id,
-      pool: new ResourcePool<Address>(),
+      pool,
       leases: new IndexedHeap<Lease>({
-        get: (lease) => lease.expiryPlace,
-        set: (lease, index) => {
-          lease.expiryPlace = index;
+        get: (it) => it.expiryPlace,
+        set: (it, index) => {
+          it.expiryPlace = index;
         },
       }),
+      resting: new IndexedHeap<Pair>({
+        get: (it) => it.restPlace,
+        set: (it, index) => {
+          it.restPlace = index;
+        },
+      }),
+      queue: new ResourceQueue(pool),
       grants: 0,
+      lastGrantMs: -Infinity,
+      endIntervalMs: undefined,
+      lastEndMs: undefined,
       expiryPlace: NOT_IN_HEAP,
+      matchingPlace: NOT_IN_HEAP,
+      queueNoticePlace: NOT_IN_HEAP,
     };
     state.resources.set(id, resource);
   }
@@ -230,9 +275,4 @@ export function exists(state: LeaseState, resource: Resource): boolean {
 
 export function policyOf(state: LeaseState, resource: number): ResourcePolicy {
   return state.policies.get(resource) ?? state.defaultPolicy;
-}
-
-/** The whole record as a grant carries it: `rpw` as it counts now. */
-export function addressRecord(address: Address): AddressRecord {
-  return { ...address.record, rpw: address.rpw };
 }

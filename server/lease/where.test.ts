@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Where } from '../../protocol/where.ts';
-import { attributesArbitrary, meets, whereArbitrary } from '../testing/where-model.ts';
+import { meets } from '../testing/where-meets.ts';
+import { attributesArbitrary, whereArbitrary } from '../testing/where-model.ts';
 import { type Attributes, compileWhere } from './where.ts';
 
 const IT: Attributes = {

@@ -3,6 +3,7 @@ import { CLOSE, type ErrorCode } from '../../protocol/codes.ts';
 import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
 import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
 import { FrameHandler } from './frame-handler.ts';
+import { Inbox, weightOf } from './inbox.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
 
@@ -10,6 +11,8 @@ import type { Socket, SocketHandlers } from './socket.ts';
 const FAULTS_MAX = 64;
 /** Frames of one socket that may be unanswered; a peer that sends more without waiting is closed. */
 const UNANSWERED_MAX = 16_384;
+/** Weight of the frames of one socket in one turn of the loop: what is beyond it waits until others have had theirs. */
+const TURN_WEIGHT_MAX = 64;
 /** Pings without any sign of life until the socket is dropped. */
 const MISSED_PONGS_MAX = 2;
 
@@ -30,6 +33,12 @@ export class Connection implements SocketHandlers {
   #group: CoordinatorFrame[] = [];
   /** Of a `welcome` that is still on its way: however much a session holds, being told of it is not being slow. */
   #welcomeBytes = 0;
+  readonly #inbox = new Inbox();
+  /** What was done in the turn `#workedTurn`. */
+  #weight = 0;
+  #workedTurn = -1;
+  /** The socket is closed, and what came before that is still to be done. */
+  #closeCode: number | undefined;
   #unanswered = 0;
   #faults = 0;
   #missedPongs = 0;
@@ -62,8 +71,14 @@ export class Connection implements SocketHandlers {
   // ---- the socket's side
 
   message(message: Uint8Array | string): void {
-    if (this.#phase === 'ended' || this.#phase === 'leaving') return;
+    if (this.#isOver) return;
     this.#missedPongs = 0;
+    if (this.#inbox.isEmpty && this.#mayWork()) this.#receive(message);
+    else if (!this.#inbox.push(message)) return this.end(CLOSE.overloaded, 'too much waits to be read');
+    if (!this.#inbox.isEmpty) this.#hub.workLater(this);
+  }
+
+  #receive(message: Uint8Array | string): void {
     const decoded = this.#codec.decode(message);
     if (!decoded.ok) return this.#refuseBytes(decoded.message);
     if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value);
@@ -83,15 +98,29 @@ export class Connection implements SocketHandlers {
   }
 
   close(code: number): void {
+    this.#closeCode = code;
+    // What was sent before the close is taken first: a release, say.
+    if (!this.#isOver && !this.#inbox.isEmpty) return;
+    this.#closed(code);
+  }
+
+  #closed(code: number): void {
     if (this.#phase !== 'ended') this.#finish(code === CLOSE.normal ? 'bye' : 'dropped');
     this.#hub.forget(this);
   }
 
   // ---- the hub's side
 
+  /** A new turn: goes on with what the last one left. */
+  work(): void {
+    this.#workOff();
+    if (!this.#isOver && !this.#inbox.isEmpty) this.#hub.workLater(this);
+    else if (this.#closeCode !== undefined) this.#closed(this.#closeCode);
+  }
+
   /** Pings, or drops a peer that has shown no sign of life for two pings. */
   heartbeat(): void {
-    if (this.#phase === 'ended') return;
+    if (this.#phase === 'ended' || this.#closeCode !== undefined) return;
     if (this.#missedPongs >= MISSED_PONGS_MAX) {
       const { session, remoteAddress } = this;
       this.#hub.log.info({ session, remoteAddress }, 'no sign of life: socket dropped');
@@ -105,12 +134,17 @@ export class Connection implements SocketHandlers {
 
   /** Frames on the session, which begin with `welcome`: before it nothing leaves but errors. */
   push(frame: CoordinatorFrame): void {
-    if (this.#phase === 'open') this.send(frame);
+    if (this.#phase === 'open') this.#deliver(frame);
   }
 
+  /** The answer to a frame that the peer sent. */
   send(frame: CoordinatorFrame): void {
+    this.#unanswered -= 1;
+    this.#deliver(frame);
+  }
+
+  #deliver(frame: CoordinatorFrame): void {
     if (this.#phase === 'ended') return;
-    if ('id' in frame || frame.type === 'error') this.#unanswered -= 1;
     if (frame.type === 'welcome') return this.#welcome(frame);
     if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
       if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
@@ -137,7 +171,8 @@ export class Connection implements SocketHandlers {
     }
     this.flush();
     this.#finish(code === CLOSE.normal ? 'bye' : code < 4500 ? 'suspended' : 'dropped');
-    this.#socket.close(code, reason);
+    if (this.#closeCode === undefined) this.#socket.close(code, reason);
+    else this.#hub.forget(this);
   }
 
   /** The collector hands everything back and goes: closed once that is durable, behind all its answers. */
@@ -157,6 +192,7 @@ export class Connection implements SocketHandlers {
   // ---- inside
 
   #take(value: unknown): void {
+    this.#weight += weightOf(value);
     const parsed = parseCollectorFrame(value);
     if (!parsed.ok) {
       const { fault } = parsed;
@@ -183,10 +219,32 @@ export class Connection implements SocketHandlers {
     if (values.length > BATCH_FRAMES_MAX) {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }
-    for (const value of values) {
-      if (this.#phase === 'ended' || this.#phase === 'leaving') return;
-      this.#take(value);
+    this.#inbox.open(values);
+    this.#workOff();
+  }
+
+  /** What waits, as far as the turn goes. */
+  #workOff(): void {
+    while (!this.#isOver && this.#mayWork()) {
+      const next = this.#inbox.next();
+      if (!next) return;
+      if ('frame' in next) this.#take(next.frame);
+      else this.#receive(next.message);
     }
+  }
+
+  get #isOver(): boolean {
+    return this.#phase === 'ended' || this.#phase === 'leaving';
+  }
+
+  /** Whether this turn has room for more of this socket's work. */
+  #mayWork(): boolean {
+    const { turn } = this.#hub;
+    if (turn !== this.#workedTurn) {
+      this.#workedTurn = turn;
+      this.#weight = 0;
+    }
+    return this.#weight < TURN_WEIGHT_MAX;
   }
 
   #greet(hello: HelloFrame): void {
@@ -217,6 +275,7 @@ export class Connection implements SocketHandlers {
     this.#phase = 'ended';
     this.#cancelHelloTimer();
     this.#group = [];
+    this.#inbox.clear();
     if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
   }
 
@@ -263,6 +322,7 @@ export class Connection implements SocketHandlers {
   }
 
   #write(message: Uint8Array | string): void {
+    if (this.#closeCode !== undefined) return;
     this.#socket.send(message);
     if (this.#socket.bufferedAmount() > this.#hub.limits.outboxBytesMax + this.#welcomeBytes) {
       this.end(CLOSE.slowReader, 'the peer reads too slowly');

@@ -1,14 +1,16 @@
 import { assertNever } from '../../protocol/assert.ts';
 import type {
   AcquireFrame,
+  CancelFrame,
   CollectorFrame,
   CoordinatorFrame,
+  ExplainFrame,
   HelloFrame,
   ReleaseFrame,
   RenewFrame,
   ReportFrame,
 } from '../../protocol/frames.ts';
-import type { Rejected, RenewalOutcome } from '../lease/commands.ts';
+import type { Granted, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
 import type { Holder } from '../lease/holder.ts';
 import type { Connection } from './connection.ts';
 import type { SessionHub } from './session-hub.ts';
@@ -31,7 +33,13 @@ export class FrameHandler {
   }
 
   handle(frame: Exclude<CollectorFrame, HelloFrame>): void {
-    if (this.#hub.isOverloaded && frame.type !== 'release' && frame.type !== 'bye' && frame.type !== 'ping') {
+    if (
+      this.#hub.isOverloaded &&
+      frame.type !== 'release' &&
+      frame.type !== 'cancel' &&
+      frame.type !== 'bye' &&
+      frame.type !== 'ping'
+    ) {
       // It saw nothing that could be lost, and behind the disk it would come when it is no longer true.
       const message = 'the disk is behind; try again later';
       return this.#send({
@@ -56,7 +64,9 @@ export class FrameHandler {
       case 'bye':
         return this.#connection.bye();
       case 'explain':
+        return this.#explain(frame);
       case 'cancel':
+        return this.#cancel(frame);
       case 'count':
         return this.#answer(unsupported(frame.id, 'type', `${frame.type} is not served yet`));
       default:
@@ -65,28 +75,38 @@ export class FrameHandler {
   }
 
   #acquire(frame: AcquireFrame): void {
-    const later = unservedField(frame);
-    if (later) return this.#answer(unsupported(frame.id, later, 'not served yet'));
-    const { id, resource, ttl_ms: ttlMs, where } = frame;
+    const { id, key } = frame;
     this.#hub.leases.execute(
-      { type: 'AcquireLease', holder: this.#holder, request: id, resource, ttlMs, ...(where ? { where } : {}) },
-      (answer) => {
-        switch (answer.type) {
-          case 'granted':
-            this.#hub.log.debug({ session: this.session, lease: answer.grant.lease, resource }, 'lease granted');
-            return this.#send({ type: 'granted', id, ...answer.grant });
-          case 'refused': {
-            const { reason, why, retryAfterMs } = answer;
-            const refused = { type: 'refused', id, reason, why } as const;
-            return this.#send(retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs });
-          }
-          case 'rejected':
-            return this.#send(errorFrame(id, answer));
-          default:
-            return assertNever(answer);
-        }
+      {
+        type: 'AcquireLease',
+        holder: this.#holder,
+        request: id,
+        ...terms(frame),
+        ...(key === undefined ? {} : { key }),
       },
+      (answer) => this.#send(answer.type === 'rejected' ? errorFrame(id, answer) : acquireFrame(id, answer)),
     );
+  }
+
+  #explain(frame: ExplainFrame): void {
+    const { id } = frame;
+    this.#hub.leases.execute({ type: 'ExplainAcquire', holder: this.#holder, ...terms(frame) }, (answer) =>
+      this.#send(
+        answer.type === 'rejected'
+          ? errorFrame(id, answer)
+          : { type: 'explained', id, would: answer.would, why: answer.why },
+      ),
+    );
+  }
+
+  #cancel({ id, request }: CancelFrame): void {
+    this.#hub.leases.execute({ type: 'CancelAcquire', holder: this.#holder, request }, ({ leases, isMany }) => {
+      const [lease] = leases;
+      if (lease === undefined) return this.#send({ type: 'cancelled', id });
+      // Of an acquire for one, a lease that is about to be revoked and its substitute may both have been held.
+      const isOne = !isMany && leases.length === 1;
+      this.#send(isOne ? { type: 'cancelled', id, lease } : { type: 'cancelled', id, leases: [...leases] });
+    });
   }
 
   #renew(frame: RenewFrame): void {
@@ -128,13 +148,38 @@ export class FrameHandler {
   }
 }
 
-/** The first field of an acquire whose meaning is not served yet. */
-function unservedField(frame: AcquireFrame): string | undefined {
-  if (frame.strategy !== undefined && frame.strategy !== 'round_robin') return 'strategy';
-  if (frame.sticky !== undefined) return 'sticky';
-  if (frame.wait_ms !== undefined && frame.wait_ms > 0) return 'wait_ms';
-  if (frame.count !== undefined && frame.count > 1) return 'count';
-  return frame.key === undefined ? undefined : 'key';
+function terms(frame: AcquireFrame | ExplainFrame) {
+  const { resource, ttl_ms: ttlMs, where, strategy, sticky, wait_ms: waitMs, count } = frame;
+  return {
+    resource,
+    ttlMs,
+    ...(where === undefined ? {} : { where }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(sticky === undefined ? {} : { sticky }),
+    ...(waitMs === undefined ? {} : { waitMs }),
+    ...(count === undefined ? {} : { count }),
+  };
+}
+
+/** What an acquire is answered, at once or after a wait. */
+export function acquireFrame(id: number, answer: Granted | Queued | Refused): CoordinatorFrame {
+  switch (answer.type) {
+    case 'granted':
+      if (answer.isMany) return { type: 'granted', id, leases: [...answer.grants] };
+      return { type: 'granted', id, ...answer.grants[0]! };
+    case 'queued': {
+      const { position, estimateMs } = answer;
+      const queued = { type: 'queued', id, position } as const;
+      return estimateMs === undefined ? queued : { ...queued, estimate_ms: estimateMs };
+    }
+    case 'refused': {
+      const { reason, why, retryAfterMs } = answer;
+      const refused = { type: 'refused', id, reason, why } as const;
+      return retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs };
+    }
+    default:
+      return assertNever(answer);
+  }
 }
 
 function unsupported(id: number, path: string, message: string): CoordinatorFrame {

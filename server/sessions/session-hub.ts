@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { assertNever } from '../../protocol/assert.ts';
 import { CLOSE } from '../../protocol/codes.ts';
 import type { CoordinatorFrame, HelloFrame, SessionLimits } from '../../protocol/frames.ts';
 import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
@@ -7,6 +8,7 @@ import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import type { LeaseState } from '../lease/state.ts';
 import { Connection } from './connection.ts';
+import { acquireFrame } from './frame-handler.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
 
 /** Bytes of a session's id and of its secret before they are written as text. */
@@ -62,6 +64,10 @@ export class SessionHub {
   /** Invariant: at most one connection a session: the newest. */
   readonly #bySession = new Map<string, Connection>();
   readonly #unflushed = new Set<Connection>();
+  /** Those that have more to do than one turn takes. */
+  #backlogged = new Set<Connection>();
+  #turn = 0;
+  #isTurnDeferred = false;
   #accepted = 0;
   #isDraining = false;
   #cancelHeartbeat: () => void = () => {};
@@ -133,6 +139,30 @@ export class SessionHub {
     this.#unflushed.add(connection);
   }
 
+  /** Counts turns of the loop: asked for twice in one, it is the same number. */
+  get turn(): number {
+    if (!this.#isTurnDeferred) {
+      this.#isTurnDeferred = true;
+      this.scheduler.defer(() => this.#nextTurn());
+    }
+    return this.#turn;
+  }
+
+  /** The connection goes on in the next turn. */
+  workLater(connection: Connection): void {
+    this.#backlogged.add(connection);
+    // There is a next one.
+    void this.turn;
+  }
+
+  #nextTurn(): void {
+    this.#isTurnDeferred = false;
+    this.#turn += 1;
+    const backlogged = this.#backlogged;
+    this.#backlogged = new Set();
+    for (const connection of backlogged) connection.work();
+  }
+
   open(hello: HelloFrame, connection: Connection): void {
     const { randomBytes } = this.#options;
     const fresh = {
@@ -163,7 +193,7 @@ export class SessionHub {
           heartbeat_ms: this.limits.heartbeatMs,
           resumed: answer.resumed,
           leases: [...answer.leases],
-          waiting: [],
+          waiting: [...answer.waiting],
           ended: [...answer.ended],
           limits: this.#sessionLimits(resumeWindowMs, noticeMs),
         });
@@ -203,6 +233,7 @@ export class SessionHub {
     this.#connections.delete(connection);
     for (const group of this.#groups) group.delete(connection);
     this.#unflushed.delete(connection);
+    this.#backlogged.delete(connection);
     if (this.#connections.size === 0) this.#emptied?.();
   }
 
@@ -217,10 +248,23 @@ export class SessionHub {
   }
 
   #notify(notice: LeaseNotice): void {
-    const { type, session, lease } = notice;
-    if (type === 'LeaseRevoked') this.log.info({ session, lease, reason: notice.reason }, 'lease revoked');
-    else this.log.debug({ session, lease }, type === 'LeaseExpired' ? 'lease expired' : 'lease expiring');
+    this.#logNotice(notice);
     this.#bySession.get(notice.session)?.push(noticeFrame(notice));
+  }
+
+  #logNotice(notice: LeaseNotice): void {
+    const { type, session } = notice;
+    if (type === 'WaitAnswered') {
+      const { request, answer } = notice;
+      if (answer.type !== 'queued') this.log.debug({ session, request, answer: answer.type }, 'wait over');
+      return;
+    }
+    const { lease } = notice;
+    if (type === 'LeaseRevoked') this.log.info({ session, lease, reason: notice.reason }, 'lease revoked');
+    else if (type === 'LeaseRevoking') {
+      const { reason, deadlineMs } = notice;
+      this.log.info({ session, lease, reason, deadlineMs }, 'lease is to be revoked');
+    } else this.log.debug({ session, lease }, type === 'LeaseExpired' ? 'lease expired' : 'lease expiring');
   }
 
   #beat(group: number): void {
@@ -259,8 +303,19 @@ function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
       return { type: 'expiring', lease: notice.lease, remaining_ms: notice.remainingMs };
     case 'LeaseExpired':
       return { type: 'expired', lease: notice.lease };
-    case 'LeaseRevoked':
-      return { type: 'revoked', lease: notice.lease, reason: notice.reason };
+    case 'LeaseRevoking': {
+      const { lease, reason, deadlineMs, substitute } = notice;
+      const revoking = { type: 'revoking', lease, reason, deadline_ms: deadlineMs } as const;
+      return substitute ? { ...revoking, substitute } : revoking;
+    }
+    case 'LeaseRevoked': {
+      const { lease, reason, substitute } = notice;
+      return substitute ? { type: 'revoked', lease, reason, substitute } : { type: 'revoked', lease, reason };
+    }
+    case 'WaitAnswered':
+      return acquireFrame(notice.request, notice.answer);
+    default:
+      return assertNever(notice);
   }
 }
 

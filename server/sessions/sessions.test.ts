@@ -42,6 +42,10 @@ class Peer {
   send(frame: CollectorFrame | readonly CollectorFrame[]): void {
     this.#handlers.message(msgpackCodec.encode(frame));
   }
+
+  close(code: number): void {
+    this.#handlers.close(code);
+  }
 }
 
 async function start() {
@@ -94,7 +98,7 @@ async function start() {
     await scheduler.advance(10);
     return peer;
   };
-  return { clock, scheduler, log, hub, open };
+  return { clock, scheduler, log, hub, leases, open };
 }
 
 const acquire = (id: number) => ({ type: 'acquire', id, resource: 7, ttl_ms: 30_000 }) as const;
@@ -152,6 +156,34 @@ describe('a session', () => {
     expect(newer.types).toEqual(['welcome', 'granted']);
   });
 
+  it('is told of both that a cancel releases: a lease that is to be revoked, and its substitute', async () => {
+    const { scheduler, leases, open } = await start();
+    const [record, other] = ['10.0.0.1:1', '10.0.0.2:1'].map((address) => ({
+      address,
+      country: 'US',
+      rpw: 0,
+      resource_ids: [7],
+    }));
+    leases.execute({ type: 'ImportPool', records: [record!, other!], replace: false }, () => {});
+    const peer = await open();
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    const [, granted] = peer.frames;
+    if (granted?.type !== 'granted' || !('lease' in granted)) throw new Error('no grant');
+    const revocation = {
+      type: 'RevokeLeases',
+      leases: [granted.lease],
+      reason: 'operator',
+      deadlineMs: 5_000,
+    } as const;
+    leases.execute(revocation, () => {});
+    peer.send({ type: 'cancel', id: 3, request: 2 });
+    await scheduler.advance(10);
+    const [, , revoking] = peer.frames;
+    const substitute = revoking?.type === 'revoking' ? revoking.substitute?.lease : undefined;
+    expect(peer.frames.at(-1)).toEqual({ type: 'cancelled', id: 3, leases: [granted.lease, substitute] });
+  });
+
   it('is not refused for a pause of the process while its hello was there to be read', async () => {
     const { clock, scheduler, hub } = await start();
     const peer = new Peer(hub);
@@ -175,10 +207,42 @@ describe('a session', () => {
     for (let message = 0; message < 17 && peer.closed === undefined; message += 1) {
       peer.send(Array.from({ length: 1_024 }, (_, index) => ({ type: 'ping', id: index }) as const));
     }
+    await scheduler.runTurns();
     expect(peer.closed).toBe(4003);
     log.release();
     await scheduler.advance(10);
     expect(peer.types).toEqual(['welcome']);
+  });
+
+  it('takes a costly array over several turns, in order, and serves others in between', async () => {
+    const { scheduler, open } = await start();
+    const greedy = await open({ batch: true });
+    const modest = await open({});
+    const where = { country: { eq: 'nowhere' } };
+    greedy.send(Array.from({ length: 100 }, (_, index) => ({ ...acquire(index), where })));
+    greedy.send([{ type: 'ping', id: 1_000 }]);
+    modest.send({ type: 'ping', id: 1 });
+    while (!modest.types.includes('pong')) await scheduler.runTurn();
+    expect(greedy.frames.length).toBeLessThan(60);
+    await scheduler.advance(10);
+    const answered = greedy.frames.slice(1).map((frame) => ('id' in frame ? frame.id : undefined));
+    expect(answered).toEqual([...Array.from({ length: 100 }, (_, index) => index), 1_000]);
+  });
+
+  it('takes what came before a close, however many turns it needs', async () => {
+    const { scheduler, open } = await start();
+    const greedy = await open({ batch: true });
+    const other = await open({});
+    const pings = Array.from({ length: 500 }, (_, index) => ({ type: 'ping', id: index }) as const);
+    greedy.send([acquire(1_000)]);
+    await scheduler.advance(10);
+    const granted = greedy.frames.find((frame) => frame.type === 'granted') as { lease: number } | undefined;
+    greedy.send([...pings, { type: 'report', id: 1_001, lease: granted!.lease, requests: 77 }]);
+    greedy.close(1_000);
+    await scheduler.advance(10);
+    other.send(acquire(5));
+    await scheduler.advance(10);
+    expect(other.frames.at(-1)).toMatchObject({ type: 'granted', address: { rpw: 78 } });
   });
 
   it('takes nothing of an array behind the fault that closes it', async () => {

@@ -48,7 +48,7 @@ export const benchDomain: Domain<BenchState, BenchCommand, BenchEvent, BenchAnsw
       case 'Repeat': {
         const { text, times } = command;
         const isEnough = state.happened.filter((it) => it === text).length === times;
-        return isEnough ? { events: [], answer: text } : { events: [{ type: 'Happened', text }], again: true };
+        return isEnough ? { events: [], answer: text } : { events: [{ type: 'Happened', text }], again: command };
       }
       case 'Overflow':
         return { events: [{ type: 'Happened', text: 'x'.repeat(2_000_000) }], answer: 'overflow' };

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { CoordinatorFrame, WelcomeFrame } from '../../protocol/frames.ts';
 import { type CoordinatorProcess, dataFolder, samplePool, startCoordinator } from './coordinator-process.ts';
+import { seededRandom } from './seeded-random.ts';
 import { WireClient } from './wire-client.ts';
 
 const COLLECTORS = 20;
@@ -156,15 +157,4 @@ async function answerTo(client: WireClient, frame: Record<string, unknown>): Pro
   const answer = await client.next((it) => 'id' in it && it.id === id, 'an answer');
   if (answer.type === 'error') throw new Error(`unexpected ${JSON.stringify(answer)}`);
   return answer;
-}
-
-/** A small generator with a seed: mulberry32. */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

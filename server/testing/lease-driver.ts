@@ -10,95 +10,100 @@ export type LeaseDomain = typeof leaseDomain;
 /** One decision, as far as a test wants to know. */
 export interface Decided {
   readonly atMs: number;
+  /** What was asked for or what fell due, and each decision more that the one before it asked for. */
+  readonly kind: 'command' | 'due' | 'again';
   readonly events: readonly LeaseEvent[];
   readonly notices: readonly LeaseNotice[];
+  /** Only where somebody gets it: a command has one. */
   readonly answer: LeaseAnswer | undefined;
 }
 
+/** What remains of a long command; silent where the answer has been given. */
+interface Continuation {
+  readonly command: LeaseCommand;
+  readonly isSilent: boolean;
+}
+
 /** A long command that goes on for longer, or a `Due` that never has done. */
-const DECISIONS_MAX = 100_000;
+const DECISIONS_MAX = 20_000;
 export const START_MS = 1_000;
 export const START_UTC_MS = Date.UTC(2026, 0, 5);
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 
-/** The lease domain without a loop, a disk or sockets: decides, applies, and keeps what a journal would. */
+/**
+ * The lease domain without a disk or sockets: decides and applies in the order of the coordinator's loop
+ * (coordinator.ts), and keeps what a journal would.
+ */
 export class LeaseDriver {
   readonly domain: LeaseDomain;
   state: LeaseState;
   nowMs = START_MS;
   utcMs = START_UTC_MS;
+  random: () => number;
   /** Durable events since the beginning, in bytes. */
   readonly journal: Uint8Array[] = [];
-  /** What remains of long commands that were held. */
-  readonly #held: LeaseCommand[] = [];
-  readonly #random: () => number;
+  #continuations: Continuation[] = [];
+  /** How long the process has stood still since it last decided something. */
+  #pausedMs = 0;
+  /** Nothing is due before a run's first command has been decided. */
+  #hasBegun = false;
+  /** Taken out of the loop, to come back when a test says so. */
+  readonly #held: Continuation[] = [];
 
   constructor(domain: LeaseDomain = leaseDomain, random: () => number = () => 0.5) {
     this.domain = domain;
     this.state = domain.create();
-    this.#random = random;
+    this.random = random;
   }
 
-  /** Decides and follows what remains, to the end or until `isEnough` says so: the rest is held then. */
+  /**
+   * One slice of what is due, the command, and the turns that follow it until nothing of the command remains; or until
+   * `isEnough` says so: the rest is held then. What is due in more slices than these is left to the next.
+   */
   execute(command: LeaseCommand, isEnough: (decisions: readonly Decided[]) => boolean = () => false): Decided[] {
     const decisions: Decided[] = [];
-    // A command that is to be decided again goes on at once, without a turn in between.
-    let next: LeaseCommand | undefined = command;
-    while (next !== undefined) {
-      if (decisions.length === DECISIONS_MAX) throw new Error(`${command.type} never comes to an end`);
-      const context: DecisionContext = { nowMs: this.nowMs, utcMs: this.utcMs, random: this.#random };
-      const decision = this.domain.decide(this.state, next, context);
-      for (const event of decision.events) {
-        this.domain.apply(this.state, event);
-        if (this.domain.isDurable(event)) this.journal.push(packr.pack(this.domain.encodeEvent(event)));
-      }
-      const { events, notices = [], answer } = decision;
-      decisions.push({ atMs: this.nowMs, events, notices, answer });
-      const { again } = decision;
-      if (again) continue;
-      next = decision.next;
-      if (next !== undefined && isEnough(decisions)) {
-        this.#held.push(next);
-        break;
-      }
-    }
+    if (this.#hasBegun) this.#dueSlice(decisions);
+    this.#hasBegun = true;
+    this.#decide({ command, isSilent: false }, 'command', decisions);
+    this.#turns(decisions, isEnough);
     return decisions;
   }
 
   /** What was held back of the long commands. */
   resume(): Decided[] {
-    return this.#held.splice(0).flatMap((command) => this.execute(command));
+    const decisions: Decided[] = [];
+    this.#continuations = this.#held.splice(0);
+    this.#turns(decisions);
+    return decisions;
   }
 
   /** Everything that is due by now, slice by slice. */
   runDue(): Decided[] {
     const decisions: Decided[] = [];
-    while ((this.domain.dueMs(this.state) ?? Infinity) <= this.nowMs) {
-      if (decisions.length === DECISIONS_MAX) throw new Error('what is due never comes to an end');
-      decisions.push(...this.execute(this.domain.dueCommand));
-    }
+    if (this.#pausedMs > 0) this.#dueSlice(decisions);
+    while ((this.domain.dueMs(this.state) ?? Infinity) <= this.nowMs) this.#turns(decisions);
     return decisions;
   }
 
   /** Time goes on, and what falls due on the way happens at its own time. */
   advance(ms: number): Decided[] {
-    const decisions: Decided[] = [];
+    const decisions = this.#pausedMs > 0 ? this.runDue() : [];
     const endMs = this.nowMs + ms;
     for (;;) {
       const dueMs = this.domain.dueMs(this.state) ?? Infinity;
       if (dueMs > endMs) break;
-      this.pause(Math.max(0, dueMs - this.nowMs));
+      this.#pass(Math.max(0, dueMs - this.nowMs));
       decisions.push(...this.runDue());
     }
-    this.pause(endMs - this.nowMs);
+    this.#pass(endMs - this.nowMs);
     return decisions;
   }
 
-  /** Time goes on, and nobody looks. */
+  /** The process stands still: time goes on, nobody looks, and the first decision afterwards is about the pause. */
   pause(ms: number): void {
-    this.nowMs += ms;
-    this.utcMs += ms;
+    this.#pass(ms);
+    this.#pausedMs += ms;
   }
 
   /** The durable state as a snapshot holds it: values that have been through bytes. */
@@ -109,6 +114,9 @@ export class LeaseDriver {
   /** Goes on with a state that was read from a snapshot of this one; what was held is lost, as in a crash. */
   reload(): void {
     this.#held.length = 0;
+    this.#continuations = [];
+    this.#pausedMs = 0;
+    this.#hasBegun = false;
     const records = this.snapshot();
     this.state = this.domain.create();
     for (const record of records) this.domain.restore(this.state, record);
@@ -124,5 +132,48 @@ export class LeaseDriver {
     const standby = new LeaseDriver(this.domain);
     for (const bytes of this.journal) standby.replay(bytes);
     return standby.snapshot();
+  }
+
+  #turns(decisions: Decided[], isEnough: (decisions: readonly Decided[]) => boolean = () => false): void {
+    do {
+      this.#dueSlice(decisions);
+      if (isEnough(decisions)) this.#held.push(...this.#continuations.splice(0));
+      const continuation = this.#continuations.shift();
+      if (continuation) {
+        this.#decide(continuation, 'again', decisions);
+        this.#dueSlice(decisions);
+      }
+    } while (this.#continuations.length > 0);
+  }
+
+  #pass(ms: number): void {
+    this.nowMs += ms;
+    this.utcMs += ms;
+  }
+
+  #dueSlice(decisions: Decided[]): void {
+    const pause = this.#pausedMs > 0 ? this.domain.pauseCommand?.(Math.floor(this.#pausedMs)) : undefined;
+    this.#pausedMs = 0;
+    if (pause) this.#decide({ command: pause, isSilent: true }, 'due', decisions);
+    if ((this.domain.dueMs(this.state) ?? Infinity) > this.nowMs) return;
+    this.#decide({ command: this.domain.dueCommand, isSilent: true }, 'due', decisions);
+  }
+
+  /** A decision, and those that it asks for at once. */
+  #decide({ command, isSilent }: Continuation, kind: Decided['kind'], decisions: Decided[]): void {
+    let again: LeaseCommand | undefined = command;
+    for (let nextKind = kind; again !== undefined; nextKind = 'again') {
+      if (decisions.length >= DECISIONS_MAX) throw new Error(`${command.type} never comes to an end`);
+      const context: DecisionContext = { nowMs: this.nowMs, utcMs: this.utcMs, random: this.random };
+      const decision = this.domain.decide(this.state, again, context);
+      for (const event of decision.events) {
+        this.domain.apply(this.state, event);
+        if (this.domain.isDurable(event)) this.journal.push(packr.pack(this.domain.encodeEvent(event)));
+      }
+      const { events, notices = [], answer, next } = decision;
+      decisions.push({ atMs: this.nowMs, kind: nextKind, events, notices, answer: isSilent ? undefined : answer });
+      if (next) this.#continuations.push({ command: next, isSilent: isSilent || answer !== undefined });
+      again = decision.again;
+    }
   }
 }

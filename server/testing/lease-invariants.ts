@@ -1,31 +1,66 @@
 import assert from 'node:assert/strict';
 import type { IndexedHeap } from '../lease/indexed-heap.ts';
-import type { LeaseState } from '../lease/state.ts';
+import { type Pair, pairStatus, restsUntilMs } from '../lease/pair.ts';
+import { endsAtMs, type Lease, type LeaseState, type Resource } from '../lease/state.ts';
 
 /** Throws where an index of the state says something else than the state itself. */
 export function checkIndexes(state: LeaseState): void {
   const leases = [...state.leases.values()];
-  const pairs = new Set(leases.map(({ addressId, resource }) => `${addressId}/${resource}`));
-  assert.equal(pairs.size, leases.length, 'a pair is leased twice');
+  const pairs = [...state.addresses.values()].flatMap((address) => [...(address.pairs?.values() ?? [])]);
+  assert.equal(new Set(leases.map(pairName)).size, leases.length, 'a pair is leased twice');
 
+  checkAddresses(state, leases);
+  for (const resource of state.resources.values()) checkResource(state, resource, leases, pairs);
+  const busy = [...state.resources.values()].filter(({ leases: own, resting }) => own.size + resting.size > 0);
+  const earliest = ({ leases: own, resting }: Resource) =>
+    Math.min(own.peekKey() ?? Infinity, resting.peekKey() ?? Infinity);
+  checkHeap(state.expiry, new Map(busy.map((resource) => [resource, earliest(resource)])), 'expiry');
+  checkSessions(state, leases);
+  checkWaiters(state, pairs);
+
+  const classes = new Uint32Array(state.ttlClasses.length);
+  for (const { ttlMs } of leases) classes[Math.floor(Math.log2(ttlMs))]! += 1;
+  assert.deepEqual(state.ttlClasses, classes, 'leases by TTL');
+  for (const { token } of leases) assert.ok(token <= state.lastToken, 'a lease has a token yet to come');
+}
+
+function pairName({ addressId, resource }: Lease): string {
+  return `${addressId}/${resource}`;
+}
+
+function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
   for (const address of state.addresses.values()) {
     const own = leases.filter((lease) => lease.addressId === address.id);
     assert.deepEqual(new Set(address.leases), new Set(own), `leases of address ${address.id}`);
-    assert.ok(!address.removed || own.length > 0, `address ${address.id} was removed, and nothing keeps it`);
+    const rests = [...(address.pairs?.values() ?? [])].some((pair) => pair.quarantine ?? pair.coolingUntilMs);
+    const isKept = own.length > 0 || rests || address.quarantine !== undefined;
+    assert.ok(!address.removed || isKept, `address ${address.id} was removed, and nothing keeps it`);
     assert.equal(state.addressIds.get(address.address), address.id, 'an address has its id');
   }
   assert.equal(state.addressIds.size, state.addresses.size, 'an id for every address');
+  const bounded = [...state.addresses.values()].filter(
+    ({ quarantine }) => (quarantine?.untilMs ?? Infinity) < Infinity,
+  );
+  checkHeap(state.quarantined, new Map(bounded.map((one) => [one, one.quarantine!.untilMs])), 'quarantined addresses');
+}
 
-  for (const resource of state.resources.values()) {
-    const own = leases.filter((lease) => lease.resource === resource.id);
-    checkHeap(resource.leases, new Map(own.map((lease) => [lease, lease.deadlineMs])), `leases of ${resource.id}`);
-    const serving = [...state.addresses.values()].filter((address) => address.serves(resource.id));
-    assert.equal(resource.pool.size, serving.length, `addresses of resource ${resource.id}`);
-    resource.pool.verify((address) => serving.includes(address) && address.leaseFor(resource.id) === undefined);
-  }
-  const leased = [...state.resources.values()].filter((resource) => resource.leases.size > 0);
-  checkHeap(state.expiry, new Map(leased.map((resource) => [resource, resource.leases.peekKey()!])), 'expiry');
+function checkResource(
+  state: LeaseState,
+  { id, leases, resting, pool }: Resource,
+  all: readonly Lease[],
+  pairs: readonly Pair[],
+): void {
+  const own = all.filter((lease) => lease.resource === id);
+  checkHeap(leases, new Map(own.map((lease) => [lease, endsAtMs(lease)])), `leases of ${id}`);
+  const rests = pairs.filter((pair) => pair.resource === id && restsUntilMs(pair) < Infinity);
+  checkHeap(resting, new Map(rests.map((pair) => [pair, restsUntilMs(pair)])), `pairs of ${id} that rest`);
+  const serving = [...state.addresses.values()].filter((address) => address.serves(id));
+  assert.equal(pool.size, serving.length, `addresses of resource ${id}`);
+  for (const address of serving) assert.ok(pool.has(address), `address ${address.id} of resource ${id}`);
+  pool.verify((address) => pairStatus(address, id));
+}
 
+function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   for (const session of state.sessions.values()) {
     const own = leases.filter(({ holder }) => holder.kind === 'session' && holder.session === session.id);
     assert.deepEqual(session.leases, new Set(own), `leases of session ${session.id}`);
@@ -35,16 +70,30 @@ export function checkIndexes(state: LeaseState): void {
   for (const lease of state.notices.values()) assert.ok(held.includes(lease), `a notice of lease ${lease.token}`);
   const suspended = [...state.sessions.values()].filter((session) => session.suspendedUntilMs !== undefined);
   checkHeap(state.suspended, new Map(suspended.map((session) => [session, session.suspendedUntilMs!])), 'suspended');
+}
 
-  const withdrawn = leases.filter(({ addressId, resource }) => !state.addresses.get(addressId)!.serves(resource));
-  assert.deepEqual(new Set(state.withdrawn.keys()), new Set(withdrawn), 'leases that are to be revoked');
-  const classes = new Uint32Array(state.ttlClasses.length);
-  for (const { ttlMs } of leases) classes[Math.floor(Math.log2(ttlMs))]! += 1;
-  assert.deepEqual(state.ttlClasses, classes, 'leases by TTL');
-  assert.ok(
-    leases.every(({ token }) => token <= state.lastToken),
-    'no lease has a token yet to come',
-  );
+/** No waiter is leaked, and nothing is kept for one that isn't there. */
+function checkWaiters(state: LeaseState, pairs: readonly Pair[]): void {
+  const waiters = [...state.waiters.values()];
+  checkHeap(state.waitDeadlines, new Map(waiters.map((waiter) => [waiter, waiter.untilMs])), 'ends of waiting');
+  for (const waiter of waiters) {
+    assert.equal(state.sessions.get(waiter.session.id), waiter.session, `session of waiter ${waiter.number}`);
+    assert.ok(waiter.line?.waiters.has(waiter), `line of waiter ${waiter.number}`);
+    const kept = pairs.filter((pair) => pair.reservedFor === waiter).map(({ address }) => address);
+    assert.deepEqual(new Set(kept), waiter.reserved, `reservations of waiter ${waiter.number}`);
+  }
+  for (const session of state.sessions.values()) {
+    const own = waiters.filter((waiter) => waiter.session === session);
+    assert.deepEqual(session.lines, new Set(own.map((waiter) => waiter.line)), `lines of session ${session.id}`);
+    assert.equal(session.waiterCount, own.length, `waiters of session ${session.id}`);
+  }
+  for (const { id, queue } of state.resources.values()) {
+    const own = waiters.filter((waiter) => waiter.resource.id === id);
+    const active = own.filter((waiter) => waiter.session.suspendedUntilMs === undefined);
+    assert.deepEqual([queue.size, queue.activeCount], [own.length, active.length], `waiters for resource ${id}`);
+    const reserved = own.reduce((sum, waiter) => sum + waiter.reserved.size, 0);
+    assert.equal(queue.reservedCount, reserved, `what is kept of resource ${id}`);
+  }
 }
 
 function checkHeap<Item>(heap: IndexedHeap<Item>, expected: ReadonlyMap<Item, number>, what: string): void {

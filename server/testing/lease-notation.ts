@@ -1,11 +1,9 @@
-/** How scenario texts write what goes into the lease domain and what comes out of it. */
-import { assertNever } from '../../protocol/assert.ts';
-import type { Held, Why } from '../../protocol/frames.ts';
-import type { LeaseAnswer, LeaseNotice, RenewalOutcome } from '../lease/commands.ts';
-import type { LeaseEvent } from '../lease/events.ts';
+/** How scenario texts write the things of the lease domain: durations, holders, grants, policies, reasons. */
+import { PAIR_STATES } from '../../protocol/codes.ts';
+import type { Grant, Held, Waiting, Why } from '../../protocol/frames.ts';
 import type { Holder } from '../lease/holder.ts';
-import type { PoolChange, ResourcePolicy } from '../lease/state.ts';
-import { type Decided, START_MS } from './lease-driver.ts';
+import type { ResourcePolicy } from '../lease/policy.ts';
+import { START_MS } from './lease-driver.ts';
 
 const UNITS = [
   ['d', 86_400_000],
@@ -14,8 +12,6 @@ const UNITS = [
   ['s', 1_000],
   ['ms', 1],
 ] as const;
-/** Lines of one kind in a row beyond so many are counted, not listed. */
-const ALIKE_MAX = 4;
 
 /** `90s` for 90,000: in the largest unit that leaves no rest. */
 export function duration(ms: number): string {
@@ -25,9 +21,14 @@ export function duration(ms: number): string {
 }
 
 export function parseDuration(text: string): number {
-  const [, figure, unit] = /^(\d+(?:\.\d+)?)(d|h|ms|m|s)$/.exec(text) ?? [];
+  const [, figure, unit] = /^(-?\d+(?:\.\d+)?)(d|h|ms|m|s)$/.exec(text) ?? [];
   if (figure === undefined) throw new Error(`not a duration: "${text}"`);
   return Number(figure) * UNITS.find(([name]) => name === unit)![1];
+}
+
+/** Time since the scenario began. */
+export function clock(ms: number): string {
+  return `@${duration(ms - START_MS)}`;
 }
 
 /** `c1` is a session, `key:anna` a client over HTTP, `http:x` whoever knows the secret x, `process` ourselves. */
@@ -51,171 +52,65 @@ export function holderText(holder: Holder): string {
   }
 }
 
-/** Decisions as lines: `+` an event, `!` a notice, the answer last, as it would reach the outside. */
-export function decisionLines(decisions: readonly Decided[], showTime = false): string[] {
-  const lines: string[] = [];
-  const told = decisions.filter(({ events, notices, answer }) => events.length + notices.length > 0 || answer);
-  let lastMs: number | undefined;
-  for (const [index, { atMs, events, notices, answer }] of told.entries()) {
-    if (showTime && atMs !== lastMs) lines.push(`at ${clock(atMs)}`);
-    else if (index > 0 && events.length > 0) lines.push('next decision');
-    lastMs = atMs;
-    lines.push(...grouped(events.map((event) => [`+ ${event.type}`, eventFields(event)])));
-    lines.push(...grouped(notices.map((notice) => [`! ${notice.session}`, noticeText(notice)])));
-    if (answer && !(showTime && answer.type === 'done')) lines.push(...answerLines(answer));
-  }
-  return lines.length === 0 ? ['nothing'] : lines;
+/** `name=value` of what is there; a flag that is set stands by its name alone. */
+export function fields(values: Readonly<Record<string, string | number | boolean | undefined>>): string {
+  const words = Object.entries(values).flatMap(([name, value]) => {
+    if (value === undefined || value === false) return [];
+    return value === true ? [name] : [`${name}=${value}`];
+  });
+  return words.join(' ');
 }
 
-function grouped(entries: readonly (readonly [kind: string, text: string])[]): string[] {
-  const lines: string[] = [];
-  for (let index = 0; index < entries.length; ) {
-    const [kind] = entries[index]!;
-    let end = index;
-    while (end < entries.length && entries[end]![0] === kind) end += 1;
-    if (end - index > ALIKE_MAX) lines.push(`${kind} × ${end - index}`);
-    else for (const [, text] of entries.slice(index, end)) lines.push(text === '' ? kind : `${kind} ${text}`);
-    index = end;
-  }
-  return lines;
+export function optionalDuration(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : duration(ms);
 }
 
-/** Time since the scenario began. */
-function clock(ms: number): string {
-  return `@${duration(ms - START_MS)}`;
+/** Two parts of a line, the second of which may be empty. */
+export function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ');
 }
 
-function fields(values: Readonly<Record<string, string | number | undefined>>): string {
-  const present = Object.entries(values).filter(([, value]) => value !== undefined);
-  return present.map(([name, value]) => `${name}=${value}`).join(' ');
+export function grantText({ lease, resource, address, ttl_ms, clamped, waited_ms }: Grant): string {
+  const terms = { ttl: duration(ttl_ms), rpw: address.rpw, waited: optionalDuration(waited_ms), clamped };
+  return `${lease} ${address.address} r${resource} ${fields(terms)}`;
 }
 
-function eventFields(event: LeaseEvent): string {
-  switch (event.type) {
-    case 'EpochStarted':
-      return fields({ epoch: event.epoch, floor: event.tokenFloor, suspend: duration(event.suspendMs) });
-    case 'DayTurned':
-      return new Date(event.day * 86_400_000).toISOString().slice(0, 10);
-    case 'TokensReserved':
-      return `until=${event.until}`;
-    case 'Configured':
-      return [policy('default', event.defaultPolicy), ...event.policies.map(([id, own]) => policy(`r${id}`, own))].join(
-        ', ',
-      );
-    case 'PoolStaged':
-      return event.changes.length > ALIKE_MAX
-        ? `changes=${event.changes.length}`
-        : event.changes.map(change).join(', ');
-    case 'PoolCommitted':
-      return '';
-    case 'SessionOpened':
-      return `${event.session} ${sessionTerms(event)}`;
-    case 'SessionResumed':
-      return `${event.session} ${sessionTerms(event)}`;
-    case 'SessionSuspended':
-      return `${event.session} until=${clock(event.untilMs)} end=${event.end}`;
-    case 'SessionEnded':
-      return event.session;
-    case 'LeaseGranted': {
-      const { lease, resource, addressId, holder, ttlMs, clamped, deadlineMs } = event;
-      const terms = { ttl: `${duration(ttlMs)}${clamped ? ' clamped' : ''}`, until: clock(deadlineMs) };
-      return `${lease} r${resource} #${addressId} ${holderText(holder)} ${fields(terms)}`;
-    }
-    case 'LeaseRenewed': {
-      const { lease, ttlMs, clamped, deadlineMs } = event;
-      return `${lease} ${fields({ ttl: `${duration(ttlMs)}${clamped ? ' clamped' : ''}`, until: clock(deadlineMs) })}`;
-    }
-    case 'LeaseReported':
-      return `${event.lease} ${fields({ outcome: event.outcome, requests: event.requests })}`;
-    case 'LeaseEnded':
-      return `${event.lease} ${event.end}${event.reason === undefined ? '' : ` (${event.reason})`}`;
-    case 'ExpiryNoticed':
-      return `${event.lease}`;
-    default:
-      return assertNever(event);
-  }
+export function heldText(held: Held): string {
+  const { request, key, revoking } = held;
+  const pending = revoking && `revoking in ${duration(revoking.deadline_ms)} (${revoking.reason})`;
+  return joined(grantText(held), fields({ request, key }), pending ?? '');
 }
 
-function policy(name: string, { ttlMinMs, ttlMaxMs, maxLeases }: ResourcePolicy): string {
-  return `${name} ${fields({ ttl: `${duration(ttlMinMs)}..${duration(ttlMaxMs)}`, max: maxLeases })}`;
+export function waitingText({ request, key, position }: Waiting): string {
+  return fields({ request, position, key });
 }
 
-function change(poolChange: PoolChange): string {
-  switch (poolChange[0]) {
-    case 'add':
-      return `add #${poolChange[1]} ${poolChange[2].address}`;
-    case 'update':
-      return `update #${poolChange[1]}${poolChange[3] ? ' with its rpw' : ''}`;
-    case 'remove':
-      return `remove #${poolChange[1]}`;
-    default:
-      return assertNever(poolChange);
-  }
+/** Pair states in the order in which one hides the next. */
+export function whyText({ states, excluded, soonest_ms, relax, max_leases, slowed, approximate }: Why): string {
+  const counts = Object.fromEntries(PAIR_STATES.map((state) => [state, states[state]]));
+  const rest = { excluded, soonest: optionalDuration(soonest_ms), relax, max: max_leases, slowed, approximate };
+  return fields({ ...counts, ...rest });
 }
 
-function sessionTerms({ resumeWindowMs, noticeMs }: { resumeWindowMs: number; noticeMs: number | undefined }): string {
-  return fields({ window: duration(resumeWindowMs), notice: noticeMs === undefined ? undefined : duration(noticeMs) });
-}
-
-function noticeText(notice: LeaseNotice): string {
-  switch (notice.type) {
-    case 'LeaseExpiring':
-      return `expiring ${notice.lease} remaining=${duration(notice.remainingMs)}`;
-    case 'LeaseExpired':
-      return `expired ${notice.lease}`;
-    case 'LeaseRevoked':
-      return `revoked ${notice.lease} (${notice.reason})`;
-    default:
-      return assertNever(notice);
-  }
-}
-
-export function answerLines(answer: LeaseAnswer): string[] {
-  switch (answer.type) {
-    case 'done':
-      return ['done'];
-    case 'rejected':
-      return [`error ${answer.code}: ${answer.message}`];
-    case 'imported':
-      return [`imported ${fields({ ...answer.counts })}`];
-    case 'opened':
-      return [
-        `${answer.resumed ? 'resumed' : 'opened'} ${answer.session}`,
-        ...answer.leases.map((held) => `  holds ${grant(held)} request=${held.request}`),
-        ...answer.ended.map(({ lease, resource, end, reason }) => {
-          return `  lost ${lease} r${resource} ${end}${reason === undefined ? '' : ` (${reason})`}`;
-        }),
-      ];
-    case 'granted':
-      return [`granted ${grant(answer.grant)}`];
-    case 'refused':
-      return [
-        `refused ${answer.reason}: ${why(answer.why)}`,
-        ...(answer.retryAfterMs === undefined ? [] : [`  retry after ${duration(answer.retryAfterMs)}`]),
-      ];
-    case 'renewed':
-      return answer.leases.map(renewal);
-    case 'released':
-    case 'reported':
-      return [answer.type];
-    case 'revoked':
-      return [`revoked ${answer.leases.join(' ')}`.trimEnd()];
-    default:
-      return assertNever(answer);
-  }
-}
-
-function grant({ lease, resource, address, ttl_ms, clamped }: Omit<Held, 'request'>): string {
-  const terms = fields({ ttl: duration(ttl_ms), rpw: address.rpw });
-  return `${lease} ${address.address} r${resource} ${terms}${clamped === true ? ' clamped' : ''}`;
-}
-
-function renewal(outcome: RenewalOutcome): string {
-  if ('rejected' in outcome) return `lost ${outcome.lease}: ${outcome.rejected.code}`;
-  return `renewed ${outcome.lease} ttl=${duration(outcome.ttlMs)}${outcome.clamped ? ' clamped' : ''}`;
-}
-
-function why({ states, excluded, soonest_ms: soonestMs, max_leases: maxLeases }: Why): string {
-  const soonest = soonestMs === undefined ? undefined : duration(soonestMs);
-  return fields({ leased: states.leased, free: states.free, excluded, soonest, max: maxLeases });
+export function policyText(name: string, policy: ResourcePolicy): string {
+  const { cooldownMs, where } = policy;
+  const cooldown = cooldownMs && Object.entries(cooldownMs).map(([end, ms]) => `${end}:${duration(ms)}`);
+  return joined(
+    name,
+    fields({
+      ttl: `${duration(policy.ttlMinMs)}..${duration(policy.ttlMaxMs)}`,
+      max: policy.maxLeases,
+      strategy: policy.strategy,
+      cooldown: cooldown?.join(','),
+      handover: policy.handover,
+      ban: optionalDuration(policy.banMs),
+      ban_max: optionalDuration(policy.banMaxMs),
+      ban_decay: optionalDuration(policy.banDecayMs),
+      ban_address_after: policy.banAddressAfter,
+      slow_share: policy.slowShare,
+      slow_interval: optionalDuration(policy.slowIntervalMs),
+      revoke_deadline: optionalDuration(policy.revokeDeadlineMs),
+      where: where && JSON.stringify(where),
+    }),
+  );
 }

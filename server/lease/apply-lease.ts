@@ -1,0 +1,204 @@
+import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
+import { type Address, ensurePair } from './address.ts';
+import { removeWaiter, serve, whereOf } from './apply-waiting.ts';
+import type { LeaseEvent } from './events.ts';
+import { existing } from './existing.ts';
+import { HolderKeys, holderName } from './idempotency.ts';
+import { NOT_IN_HEAP } from './indexed-heap.ts';
+import {
+  armExpiry,
+  armNotice,
+  armRest,
+  countTtl,
+  indexLease,
+  leasesChanged,
+  reviewLease,
+  unindexLease,
+  usageChanged,
+} from './lease-index.ts';
+import { isPlain, pairStatus, refreshAddress, refreshPair, wake } from './pair.ts';
+import { ensureResource, type Lease, type LeaseState, type LeaseTerms, UNASKED_ENDS_MAX } from './state.ts';
+
+type Event<Type extends LeaseEvent['type']> = Extract<LeaseEvent, { type: Type }>;
+
+export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): void {
+  if (event.lease <= state.lastToken) throw new Error(`token ${event.lease} is not above ${state.lastToken}`);
+  const address = existing(state.addresses, event.addressId);
+  const resource = ensureResource(state, event.resource);
+  const { holder, substituteFor } = event;
+  state.lastToken = event.lease;
+  const waiter = event.waiter === undefined ? undefined : state.waiters.get(event.waiter);
+  // The first lease of a count takes the waiter away, and with it what was reserved for it.
+  if (waiter) removeWaiter(state, waiter);
+  // Before the grant's own request is counted: by what the condition saw.
+  if (holder.kind === 'session' && substituteFor === undefined) {
+    serve(state, existing(state.sessions, holder.session), resource, address);
+  }
+  if (event.strategy === undefined) resource.pool.known(whereOf(state, resource, event.where))?.advance(address);
+  const lease: Lease = {
+    token: event.lease,
+    resource: event.resource,
+    addressId: event.addressId,
+    holder,
+    request: event.request,
+    otherRequests: event.otherRequests ?? [],
+    ttlMs: event.ttlMs,
+    clamped: event.clamped,
+    deadlineMs: event.deadlineMs,
+    grantedDay: state.today.day,
+    terms: termsOf(event),
+    revoking: undefined,
+    isBanned: false,
+    requests: 1,
+    settled: false,
+    end: undefined,
+    endedAtMs: 0,
+    expiryPlace: NOT_IN_HEAP,
+    noticePlace: NOT_IN_HEAP,
+  };
+  address.lastToken = event.lease;
+  indexLease(state, lease);
+  if (substituteFor === undefined) {
+    resource.grants += 1;
+    resource.lastGrantMs = event.deadlineMs - event.ttlMs;
+  } else {
+    const predecessor = state.leases.get(substituteFor);
+    if (predecessor?.revoking) predecessor.revoking.hasSubstitute = true;
+  }
+  if (event.key !== undefined && event.body !== undefined) {
+    keysOf(state, holderName(holder)).granted(event.key, event.body, event.lease);
+  }
+  address.requests.add(state.today.day, 1);
+  usageChanged(state, address);
+}
+
+function termsOf({ where, strategy, sticky, key, isMany }: Event<'LeaseGranted'>): LeaseTerms | undefined {
+  const isPlainRequest = [where, strategy, sticky, key, isMany].every((term) => term === undefined);
+  return isPlainRequest ? undefined : { where, strategy, sticky, key, isMany };
+}
+
+export function applyRepeat(state: LeaseState, { leases, request }: Event<'GrantRepeated'>): void {
+  for (const token of leases) {
+    const lease = existing(state.leases, token);
+    lease.otherRequests = [...lease.otherRequests, request].slice(-WAITER_REQUESTS_MAX);
+  }
+}
+
+export function keysOf(state: LeaseState, name: string): HolderKeys {
+  let keys = state.keys.get(name);
+  if (!keys) {
+    keys = new HolderKeys();
+    state.keys.set(name, keys);
+  }
+  return keys;
+}
+
+export function applyRenewal(state: LeaseState, event: Event<'LeaseRenewed'>): void {
+  const lease = existing(state.leases, event.lease);
+  countTtl(state, lease, -1);
+  lease.ttlMs = event.ttlMs;
+  lease.clamped = event.clamped;
+  lease.deadlineMs = event.deadlineMs;
+  countTtl(state, lease, 1);
+  endChanged(state, lease);
+  armNotice(state, lease);
+}
+
+export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnounced'>): void {
+  const lease = existing(state.leases, event.lease);
+  const hasSubstitute = lease.revoking?.hasSubstitute ?? false;
+  lease.revoking = { reason: event.reason, atMs: event.atMs, hasSubstitute };
+  reviewLease(state, existing(state.addresses, lease.addressId), lease);
+  endChanged(state, lease);
+}
+
+/** It ends at another time than before. */
+function endChanged(state: LeaseState, lease: Lease): void {
+  armExpiry(state, lease);
+  const address = existing(state.addresses, lease.addressId);
+  // On probation every pair of the address waits for it.
+  const resources = address.probationAfter === undefined ? [lease.resource] : address.resourceIds;
+  for (const id of resources) state.resources.get(id)?.pool.setStatus(address, pairStatus(address, id));
+}
+
+export function applyReport(state: LeaseState, event: Event<'LeaseReported'>): void {
+  const lease = state.leases.get(event.lease) ?? state.ended.get(event.lease);
+  if (!lease) throw new Error(`an event speaks of lease ${event.lease}, which isn't there`);
+  const address = state.addresses.get(lease.addressId);
+  if (event.outcome === 'banned') {
+    lease.isBanned = true;
+    if (address && lease.end === undefined) reviewLease(state, address, lease);
+  }
+  if (event.outcome === 'ok' && address) endProbation(state, address, lease);
+  if (event.requests === undefined) return;
+  const difference = event.requests - lease.requests;
+  // The first settlement may take the grant's own 1 back, on the day that it was counted; later totals only rise.
+  if (difference < 0 && lease.settled) return;
+  lease.requests = event.requests;
+  lease.settled = true;
+  if (!address) return;
+  address.requests.add(difference < 0 ? lease.grantedDay : state.today.day, difference);
+  usageChanged(state, address);
+}
+
+/** A lease granted since has gone well. */
+function endProbation(state: LeaseState, address: Address, { token, resource }: Lease): void {
+  if (address.probationAfter !== undefined && token > address.probationAfter) {
+    address.probationAfter = undefined;
+    refreshAddress(state, address);
+  }
+  const pair = address.pairs?.get(resource);
+  if (pair?.probationAfter === undefined || token <= pair.probationAfter) return;
+  pair.probationAfter = undefined;
+  if (isPlain(pair)) address.pairs!.delete(resource);
+  refreshPair(state, address, resource);
+}
+
+/** How much a new interval between ends counts in their mean. */
+const END_INTERVAL_SHARE = 0.1;
+
+export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): void {
+  const { end, reason, atMs, coolingUntilMs } = event;
+  const lease = existing(state.leases, event.lease);
+  const address = existing(state.addresses, lease.addressId);
+  const resource = ensureResource(state, lease.resource);
+  unindexLease(state, lease);
+  if (lease.holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
+    const session = existing(state.sessions, lease.holder.session);
+    const ended = { lease: lease.token, resource: lease.resource, end };
+    session.unaskedEnds.push(reason === undefined ? ended : { ...ended, reason });
+    if (session.unaskedEnds.length > UNASKED_ENDS_MAX) session.unaskedEnds.shift();
+  }
+  if (coolingUntilMs !== undefined) {
+    const pair = ensurePair(address, resource.id);
+    pair.coolingUntilMs = coolingUntilMs;
+    armRest(state, pair);
+  }
+  const key = lease.terms?.key;
+  if (key !== undefined) state.keys.get(holderName(lease.holder))?.ended(key, lease.token, atMs);
+  lease.end = end;
+  lease.endedAtMs = atMs;
+  state.ended.add(lease);
+  if (resource.lastEndMs !== undefined) {
+    const intervalMs = Math.max(0, atMs - resource.lastEndMs);
+    const meanMs = resource.endIntervalMs ?? intervalMs;
+    resource.endIntervalMs = meanMs + (intervalMs - meanMs) * END_INTERVAL_SHARE;
+  }
+  resource.lastEndMs = atMs;
+  // Whatever becomes of the address: where a bound of the resource was in the way, it may not be any more.
+  wake(state, resource);
+  if (forgetIfGone(state, address)) return;
+  leasesChanged(state, address, resource.id);
+  usageChanged(state, address);
+}
+
+/** A removed address stays while somebody has a lease on it, and while a pair of it must not be given again. */
+export function forgetIfGone(state: LeaseState, address: Address): boolean {
+  if (!address.removed || address.leases.length > 0 || address.quarantine) return false;
+  for (const pair of address.pairs?.values() ?? []) {
+    if (pair.coolingUntilMs !== undefined || pair.quarantine) return false;
+  }
+  state.addresses.delete(address.id);
+  if (state.addressIds.get(address.address) === address.id) state.addressIds.delete(address.address);
+  return true;
+}

@@ -1,0 +1,135 @@
+/** What time brings: ends, rests that are over, grants to who waits, word to holders. */
+import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
+import type { Due, LeaseNotice } from './commands.ts';
+import { dayEvents } from './day.ts';
+import type { LeaseDecision } from './decide.ts';
+import { revokeNow, revokeOne } from './decide-revoke.ts';
+import { suspendedOverdue } from './decide-session.ts';
+import { matchStep, queueNoticeStep, timeoutStep } from './decide-waiting.ts';
+import type { LeaseEvent } from './events.ts';
+import { LeaseEnds, overdueEnding } from './lease-ends.ts';
+import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
+
+/** Events that one turn's look at what is due brings at most; the rest comes with the next turn. */
+const DUE_EVENTS_MAX = EVENTS_PER_DECISION_MAX;
+
+const DONE = { type: 'done' } as const;
+
+/** When `Due` has something to do. */
+export function dueMs(state: LeaseState): number | undefined {
+  if (state.withdrawn.size > 0) return 0;
+  const dueMs = Math.min(
+    state.matching.peekKey() ?? Infinity,
+    state.expiry.peekKey() ?? Infinity,
+    state.notices.peekKey() ?? Infinity,
+    state.suspended.peekKey() ?? Infinity,
+    state.waitDeadlines.peekKey() ?? Infinity,
+    state.queueNotices.peekKey() ?? Infinity,
+    state.quarantined.peekKey() ?? Infinity,
+  );
+  return dueMs === Infinity ? undefined : dueMs;
+}
+
+/** One step after the other, until nothing is due or the turn has had enough of it. */
+export function due(state: LeaseState, command: Due, context: DecisionContext): LeaseDecision {
+  const step = nextStep(state, context);
+  if (!step) return { events: [], answer: DONE };
+  // A refusal is the dearest thing to say, and what makes a decision without events dear is whom it tells.
+  const weight = Math.max(1, step.events.length, step.notices?.length ?? 0);
+  const steps = (command.steps ?? 0) + weight;
+  return steps < DUE_EVENTS_MAX ? { ...step, again: { type: 'Due', steps } } : { ...step, answer: DONE };
+}
+
+/**
+ * Ends and rests make room for who waits, so that the grants come in the same turn; what ends in masses comes in slices,
+ * and those who wait are served between them.
+ */
+function nextStep(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
+  const { nowMs } = context;
+  return (
+    dayStep(state, context) ??
+    suspendedOverdue(state, context) ??
+    timeoutStep(state, context) ??
+    matchStepOfAny(state, context) ??
+    expireStepOfAny(state, context) ??
+    addressReturnStep(state, nowMs) ??
+    withdrawStep(state, context) ??
+    noticeStep(state, nowMs) ??
+    queueNoticeStep(state, context)
+  );
+}
+
+/** Before anybody is given something: the grant counts for the day, and conditions may ask what has aged out. */
+function dayStep(state: LeaseState, { utcMs }: DecisionContext): LeaseDecision | undefined {
+  const events = dayEvents(state, utcMs);
+  return events.length > 0 ? { events } : undefined;
+}
+
+function matchStepOfAny(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
+  const resource = state.matching.peek();
+  return resource && matchStep(state, resource, context);
+}
+
+function expireStepOfAny(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
+  const resource = state.expiry.peek();
+  return resource && expireStep(state, resource, context);
+}
+
+/** One slice of the ends and of the rests of a resource whose time is over; undefined: there are none. */
+export function expireStep(state: LeaseState, resource: Resource, context: DecisionContext): LeaseDecision | undefined {
+  const { nowMs } = context;
+  const isOver = (keyMs: number | undefined) => keyMs !== undefined && keyMs <= nowMs;
+  if (!isOver(resource.leases.peekKey()) && !isOver(resource.resting.peekKey())) return undefined;
+  const ends = new LeaseEnds(state, nowMs);
+  const { events, notices } = ends;
+  for (const lease of resource.leases.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
+    const ending = overdueEnding(lease, nowMs)!;
+    if (ending.end === 'revoked') {
+      // One that was announced: a decision of its own, since another address may come in its place.
+      if (events.length === 0) return revokeNow(state, lease, ending.reason, context);
+      break;
+    }
+    ends.add(lease, ending);
+  }
+  for (const pair of resource.resting.upTo(nowMs, (EVENTS_PER_DECISION_MAX - events.length) >> 1)) {
+    const where = { resource: resource.id, addressId: pair.address.id };
+    if (isOver(pair.coolingUntilMs)) events.push({ type: 'CooldownEnded', ...where });
+    if (isOver(pair.quarantine?.untilMs)) events.push({ type: 'PairQuarantineEnded', ...where, isLifted: false });
+  }
+  return { events, notices };
+}
+
+function addressReturnStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
+  const addresses = state.quarantined.upTo(nowMs, EVENTS_PER_DECISION_MAX);
+  if (addresses.length === 0) return undefined;
+  return {
+    events: addresses.map(({ id }) => ({ type: 'AddressQuarantineEnded', addressId: id, isLifted: false })),
+  };
+}
+
+/** One lease whose address may not be used any more. */
+function withdrawStep(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
+  const [first] = state.withdrawn;
+  if (!first) return undefined;
+  const [lease, reason] = first;
+  const { revokeDeadlineMs = 0 } = policyOf(state, lease.resource);
+  const { revoking } = lease;
+  if (revokeDeadlineMs > 0 && revoking && revoking.atMs < Math.ceil(context.nowMs) + revokeDeadlineMs) {
+    // An operator's revocation comes sooner: only its reason is another now.
+    return { events: [{ type: 'RevocationAnnounced', lease: lease.token, reason, atMs: revoking.atMs }] };
+  }
+  return revokeOne(state, lease, reason, revokeDeadlineMs, context);
+}
+
+function noticeStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
+  if ((state.notices.peekKey() ?? Infinity) > nowMs) return undefined;
+  const events: LeaseEvent[] = [];
+  const notices: LeaseNotice[] = [];
+  for (const lease of state.notices.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
+    if (lease.holder.kind !== 'session') continue;
+    events.push({ type: 'ExpiryNoticed', lease: lease.token });
+    const remainingMs = Math.floor(endsAtMs(lease) - nowMs);
+    notices.push({ type: 'LeaseExpiring', session: lease.holder.session, lease: lease.token, remainingMs });
+  }
+  return { events, notices };
+}

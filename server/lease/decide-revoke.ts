@@ -1,0 +1,128 @@
+/** Revocations: at once or announced, with another address in the old one's place where there is one. */
+import type { RevokeReason } from '../../protocol/codes.ts';
+import type { Grant } from '../../protocol/frames.ts';
+import type { DecisionContext } from '../coordinator/domain.ts';
+import { whereOf } from './apply-waiting.ts';
+import type { RevokeLeases } from './commands.ts';
+import { dayEvents } from './day.ts';
+import type { LeaseDecision } from './decide.ts';
+import { matchStep } from './decide-waiting.ts';
+import type { LeaseEvent } from './events.ts';
+import { grantLeases } from './grants.ts';
+import { LeaseEnds } from './lease-ends.ts';
+import { boundOf, choose } from './select.ts';
+import { endsAtMs, type Lease, type LeaseState } from './state.ts';
+
+/** Leases that one command names at most; what it has further is passed over. */
+export const REVOKED_AT_ONCE_MAX = 1_000;
+
+/** One lease a decision, so that each substitute is chosen among what the ones before have left. */
+export function revoke(state: LeaseState, command: RevokeLeases, context: DecisionContext): LeaseDecision {
+  const turned = dayEvents(state, context.utcMs);
+  if (turned.length > 0) return { events: turned, again: command };
+  const named = [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX);
+  const { offset, revoked } = command.done ?? { offset: 0, revoked: [] };
+  for (let index = offset; index < named.length; index += 1) {
+    const lease = state.leases.get(named[index]!);
+    if (!lease || endsAtMs(lease) <= context.nowMs) continue;
+    // Who waits for what the lease before has left comes before a substitute for this one.
+    const turned = dayEvents(state, context.utcMs);
+    const before =
+      turned.length > 0 ? { events: turned } : matchStep(state, state.resources.get(lease.resource)!, context);
+    if (before) return { ...before, again: command };
+    const done = { offset: index + 1, revoked: [...revoked, lease.token] };
+    return {
+      ...revokeOne(state, lease, command.reason, command.deadlineMs ?? 0, context),
+      again: { ...command, done },
+    };
+  }
+  return { events: [], answer: { type: 'revoked', leases: revoked } };
+}
+
+export function revokeOne(
+  state: LeaseState,
+  lease: Lease,
+  reason: RevokeReason,
+  deadlineMs: number,
+  context: DecisionContext,
+): LeaseDecision {
+  if (deadlineMs <= 0) return revokeNow(state, lease, reason, context);
+  const atMs = Math.ceil(context.nowMs) + deadlineMs;
+  // What was announced for sooner stands.
+  if (lease.revoking && lease.revoking.atMs < atMs) return { events: [] };
+  const announced: LeaseEvent = { type: 'RevocationAnnounced', lease: lease.token, reason, atMs };
+  const substitute = substituteFor(state, lease, 0, context);
+  const { holder } = lease;
+  return {
+    events: [announced, ...(substitute?.events ?? [])],
+    notices:
+      holder.kind === 'session'
+        ? [
+            {
+              type: 'LeaseRevoking',
+              session: holder.session,
+              lease: lease.token,
+              reason,
+              deadlineMs,
+              ...(substitute && { substitute: substitute.grant }),
+            },
+          ]
+        : [],
+  };
+}
+
+export function revokeNow(
+  state: LeaseState,
+  lease: Lease,
+  reason: RevokeReason,
+  context: DecisionContext,
+): LeaseDecision {
+  const ends = new LeaseEnds(state, context.nowMs);
+  ends.add(lease, { end: 'revoked', reason });
+  // The lease that ends makes room for the one in its place.
+  const substitute = substituteFor(state, lease, 1, context);
+  if (!substitute) return { events: ends.events, notices: ends.notices };
+  return {
+    events: [...ends.events, ...substitute.events],
+    notices: ends.notices.map((notice) => ({ ...notice, substitute: substitute.grant })),
+  };
+}
+
+/** Another address under the request's own condition, for what remains of the lease. `ownCount` leases make room. */
+function substituteFor(
+  state: LeaseState,
+  lease: Lease,
+  ownCount: number,
+  context: DecisionContext,
+): { events: LeaseEvent[]; grant: Grant } | undefined {
+  const { holder, deadlineMs, terms, revoking } = lease;
+  const { nowMs } = context;
+  if (holder.kind !== 'session' || revoking?.hasSubstitute || deadlineMs <= nowMs) return undefined;
+  // Somebody who isn't there can't go over to it.
+  if (state.sessions.get(holder.session)?.suspendedUntilMs !== undefined) return undefined;
+  const resource = state.resources.get(lease.resource)!;
+  const condition = resource.pool.condition(whereOf(state, resource, terms?.where));
+  if (condition.eligibleCount === 0 || boundOf(state, resource, 1, nowMs, ownCount)) return undefined;
+  const strategy = terms?.strategy ?? 'round_robin';
+  const addresses = choose(resource, condition, { strategy, sticky: terms?.sticky }, 1, context);
+  const { events, grants } = grantLeases(
+    state,
+    addresses,
+    {
+      resource: resource.id,
+      holder,
+      request: lease.request,
+      otherRequests: lease.otherRequests.length > 0 ? lease.otherRequests : undefined,
+      ttlMs: lease.ttlMs,
+      clamped: lease.clamped,
+      deadlineMs,
+      where: terms?.where,
+      strategy: terms?.strategy,
+      sticky: terms?.sticky,
+      isMany: terms?.isMany,
+      substituteFor: lease.token,
+    },
+    { ttlMs: Math.floor(deadlineMs - nowMs), clamped: lease.clamped },
+  );
+  return { events, grant: grants[0]! };
+}

@@ -1,0 +1,254 @@
+/** Who waits: served in turn, told of their places, taken out. */
+import { QUEUE_NOTICES_MAX } from '../../protocol/limits.ts';
+import type { DecisionContext } from '../coordinator/domain.ts';
+import { type Address } from './address.ts';
+import { QUEUE_NOTICE_MS } from './apply-waiting.ts';
+import type { CancelAcquire, Granted, LeaseNotice, Queued, Refused } from './commands.ts';
+import { nextDayMs } from './day.ts';
+import type { LeaseDecision } from './decide.ts';
+import { grantedTtl } from './decide-lease.ts';
+import type { LeaseEvent } from './events.ts';
+import { granted, grantLeases } from './grants.ts';
+import { LeaseEnds } from './lease-ends.ts';
+import { pairStatus } from './pair.ts';
+import { type Bound, boundOf, choose, refusal, type Wish } from './select.ts';
+import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
+import { headOf, isBefore, type Line, type Waiter } from './waiting.ts';
+
+/** Waits that run out in one decision, … */
+const TIMEOUTS_MAX = 100;
+/** … and different refusals among them: each looks at up to WHY_EXACT_MAX addresses. */
+const TIMEOUT_REFUSALS_MAX = 4;
+
+/**
+ * One step towards the state in which nobody who waits for `resource` could be given anything: a grant, or an address
+ * kept for a count. Undefined: that state is reached, and known to be.
+ */
+export function matchStep(state: LeaseState, resource: Resource, context: DecisionContext): LeaseDecision | undefined {
+  const { nowMs } = context;
+  const dueMs = state.matching.keyOf(resource);
+  if (dueMs === undefined || dueMs > nowMs) return undefined;
+  const dropped = staleReservations(state, resource);
+  if (dropped) return { events: [dropped] };
+  const single = boundOf(state, resource, 1, nowMs);
+  const best = single ? undefined : bestSingle(resource);
+  const count = bestCount(state, resource, best, single, nowMs);
+  if (count) return serveCount(state, resource, count, context);
+  if (best) return answerWaiter(state, resource, headOf(best), 1, context);
+  // Without anybody's doing a slow-down ends, and requests of a week ago age out.
+  const slowedUntilMs = single?.reason === 'slowed' ? single.untilMs : Infinity;
+  const nextMs = Math.min(slowedUntilMs, nextDayMs(nowMs, context.utcMs));
+  const isAwaited = resource.queue.activeCount > 0;
+  return { events: [{ type: 'WaitersMatched', resource: resource.id, nextMs: isAwaited ? nextMs : undefined }] };
+}
+
+/** Of the lines for which something is eligible, the one served longest ago. */
+function bestSingle(resource: Resource): Line | undefined {
+  let best: Line | undefined;
+  for (const { condition, ready } of resource.queue.groups()) {
+    const line = ready.peek();
+    if (line && (!best || isBefore(line, best)) && condition.eligibleCount > 0) best = line;
+  }
+  return best;
+}
+
+/**
+ * A count that can be served, or may go on collecting, before `best`. Only one collects: were there two, each could hold
+ * what the other lacks.
+ */
+function bestCount(
+  state: LeaseState,
+  resource: Resource,
+  best: Line | undefined,
+  single: Bound | undefined,
+  nowMs: number,
+): Waiter | undefined {
+  let found: Waiter | undefined;
+  const collector = collectorOf(state, resource);
+  for (const waiter of resource.queue.counts()) {
+    const line = waiter.line!;
+    const { condition } = line.group;
+    const isFirst = !(best && isBefore(best, line)) && !(found && isBefore(found.line!, line));
+    const count = waiter.count!;
+    const missing = count - waiter.reserved.size;
+    const isComplete =
+      condition.eligibleCount >= missing && !boundOf(state, resource, count, nowMs, waiter.reserved.size);
+    const mayCollect = waiter === collector && !single && condition.eligibleCount > 0;
+    if (isFirst && (isComplete || (mayCollect && missing > 0))) found = waiter;
+  }
+  return found;
+}
+
+function serveCount(state: LeaseState, resource: Resource, waiter: Waiter, context: DecisionContext): LeaseDecision {
+  const { condition } = waiter.line!.group;
+  const count = waiter.count!;
+  const isComplete =
+    condition.eligibleCount >= count - waiter.reserved.size &&
+    !boundOf(state, resource, count, context.nowMs, waiter.reserved.size);
+  if (isComplete) return answerWaiter(state, resource, waiter, count, context);
+  const [address] = choose(resource, condition, wishOfWaiter(waiter), 1, context);
+  return { events: [{ type: 'PairReserved', waiter: waiter.number, addressId: address!.id }] };
+}
+
+/** The oldest of those that can ever have what they ask for: one that can't would only keep it from the others. */
+function collectorOf(state: LeaseState, resource: Resource): Waiter | undefined {
+  const { maxLeases = Infinity } = policyOf(state, resource.id);
+  for (const waiter of resource.queue.counts()) {
+    const count = waiter.count!;
+    if (count <= maxLeases && waiter.line!.group.condition.matchingCount >= count) return waiter;
+  }
+  return undefined;
+}
+
+/** What is kept for a count that doesn't collect any more, or couldn't be leased for it now. */
+function staleReservations(state: LeaseState, resource: Resource): LeaseEvent | undefined {
+  if (resource.queue.reservedCount === 0) return undefined;
+  const collector = collectorOf(state, resource);
+  for (const waiter of resource.queue.counts()) {
+    const { condition } = waiter.line!.group;
+    const addressIds = [...waiter.reserved]
+      .filter(
+        (address) => waiter !== collector || !condition.holds(address) || !isLeasableFor(waiter, address, resource),
+      )
+      .map(({ id }) => id);
+    if (addressIds.length > 0) return { type: 'ReservationsDropped', waiter: waiter.number, addressIds };
+  }
+  return undefined;
+}
+
+function isLeasableFor(waiter: Waiter, address: Address, resource: Resource): boolean {
+  return address.serves(resource.id) && pairStatus(address, resource.id, waiter).isEligible;
+}
+
+function wishOfWaiter({ where, strategy, sticky, count }: Waiter): Wish & { strategy: NonNullable<Wish['strategy']> } {
+  return { where, strategy: strategy ?? 'round_robin', sticky, count: count ?? 1 };
+}
+
+/** Grants what the waiter asked for: what is kept for it, and the rest as its strategy chooses. */
+function answerWaiter(
+  state: LeaseState,
+  resource: Resource,
+  waiter: Waiter,
+  count: number,
+  context: DecisionContext,
+): LeaseDecision {
+  const { nowMs } = context;
+  const { condition } = waiter.line!.group;
+  const missing = count - waiter.reserved.size;
+  const chosen = missing > 0 ? choose(resource, condition, wishOfWaiter(waiter), missing, context) : [];
+  const { ttlMs, clamped } = grantedTtl(state, resource.id, waiter.ttlMs);
+  const { events, grants } = grantLeases(
+    state,
+    [...waiter.reserved, ...chosen],
+    {
+      resource: resource.id,
+      holder: { kind: 'session', session: waiter.session.id },
+      request: waiter.requests.at(-1)!.id,
+      ttlMs,
+      clamped,
+      deadlineMs: Math.ceil(nowMs) + ttlMs,
+      waiter: waiter.number,
+      where: waiter.where,
+      strategy: waiter.strategy,
+      sticky: waiter.sticky,
+      key: waiter.key,
+      body: waiter.body,
+      otherRequests: waiter.requests.length > 1 ? waiter.requests.slice(0, -1).map(({ id }) => id) : undefined,
+      isMany: waiter.count === undefined ? undefined : true,
+    },
+    { ttlMs, clamped },
+  );
+  const notices = waiter.requests.map(({ id, atMs }) => {
+    // Whole milliseconds down: the holder adds them to the moment at which it asked.
+    const waitedMs = Math.floor(nowMs - atMs);
+    return answered(
+      waiter,
+      id,
+      granted(
+        grants.map((grant) => ({ ...grant, waited_ms: waitedMs })),
+        waiter,
+      ),
+    );
+  });
+  return { events, notices };
+}
+
+function answered(waiter: Waiter, request: number, answer: Granted | Queued | Refused): LeaseNotice {
+  return { type: 'WaitAnswered', session: waiter.session.id, request, answer };
+}
+
+/** Some of the waits whose time is over; undefined: there are none. */
+export function timeoutStep(state: LeaseState, { nowMs }: DecisionContext): LeaseDecision | undefined {
+  if ((state.waitDeadlines.peekKey() ?? Infinity) > nowMs) return undefined;
+  const events: LeaseEvent[] = [];
+  const notices: LeaseNotice[] = [];
+  /** Those who waited for the same are refused in the same words. */
+  const refusals = new Map<string, Refused>();
+  for (const waiter of state.waitDeadlines.upTo(nowMs, TIMEOUTS_MAX)) {
+    const { resource, line } = waiter;
+    const name = JSON.stringify([resource.id, line!.group.condition.key, waiter.count, waiter.reserved.size]);
+    const isKnown = refusals.has(name);
+    if (!isKnown && refusals.size === TIMEOUT_REFUSALS_MAX) break;
+    events.push({ type: 'WaitEnded', waiter: waiter.number, end: 'timeout' });
+    // Nobody is there to be told.
+    if (line!.parkedAtGrants !== undefined) continue;
+    if (!isKnown) refusals.set(name, timeoutRefusal(state, waiter, nowMs));
+    notices.push(...waiter.requests.map(({ id }) => answered(waiter, id, refusals.get(name)!)));
+  }
+  return { events, notices };
+}
+
+function timeoutRefusal(state: LeaseState, waiter: Waiter, nowMs: number): Refused {
+  const { resource } = waiter;
+  const wish = wishOfWaiter(waiter);
+  const bound = boundOf(state, resource, wish.count, nowMs, waiter.reserved.size);
+  return { type: 'refused', ...refusal(state, resource, wish, bound, nowMs), reason: 'wait_timeout' };
+}
+
+/** Word of their places to those whose place is another than the last time. */
+export function queueNoticeStep(state: LeaseState, { nowMs }: DecisionContext): LeaseDecision | undefined {
+  if ((state.queueNotices.peekKey() ?? Infinity) > nowMs) return undefined;
+  const resource = state.queueNotices.peek()!;
+  const places: [number, number][] = [];
+  const notices: LeaseNotice[] = [];
+  for (const [index, waiter] of resource.queue.inOrder(QUEUE_NOTICES_MAX).entries()) {
+    const position = index + 1;
+    if (waiter.toldPosition === position || nowMs - waiter.toldAtMs < QUEUE_NOTICE_MS) continue;
+    places.push([waiter.number, position]);
+    const queued: Queued = { type: 'queued', position, ...estimateMs(resource, position) };
+    notices.push(...waiter.requests.map(({ id }) => answered(waiter, id, queued)));
+  }
+  return { events: [{ type: 'QueueNoticed', resource: resource.id, atMs: nowMs, places }], notices };
+}
+
+/** Places come free at the pace of late; nobody knows before two leases have ended. */
+export function estimateMs({ endIntervalMs }: Resource, position: number): { estimateMs?: number } {
+  return endIntervalMs === undefined ? {} : { estimateMs: Math.ceil(endIntervalMs * position) };
+}
+
+/**
+ * Takes an acquire back: out of the line where it waits; where it was granted in the meantime, what it was granted is
+ * released. One that was refused, or never was, has left nothing to take back.
+ */
+export function cancel(state: LeaseState, command: CancelAcquire, { nowMs }: DecisionContext): LeaseDecision {
+  const { holder, request } = command;
+  const nothing: LeaseDecision = { events: [], answer: { type: 'cancelled', leases: [], isMany: false } };
+  const session = holder.kind === 'session' ? state.sessions.get(holder.session) : undefined;
+  if (!session) return nothing;
+  for (const line of session.lines) {
+    for (const waiter of line.waiters) {
+      if (!waiter.requests.some(({ id }) => id === request)) continue;
+      return { ...nothing, events: [{ type: 'WaitEnded', waiter: waiter.number, end: 'cancelled' }] };
+    }
+  }
+  const held = [...session.leases].filter(
+    (lease) => lease.request === request || lease.otherRequests.includes(request),
+  );
+  if (held.length === 0) return nothing;
+  const ends = new LeaseEnds(state, nowMs);
+  for (const lease of held) ends.add(lease, { end: 'released' });
+  const leases = held.filter((lease) => endsAtMs(lease) > nowMs).map(({ token }) => token);
+  // However many are left of them.
+  const isMany = held.some(({ terms }) => terms?.isMany);
+  return { events: ends.events, notices: ends.notices, answer: { type: 'cancelled', leases, isMany } };
+}

@@ -1,0 +1,113 @@
+/** The indexes that lead to a live lease, and what follows from its being there. */
+import type { RevokeReason } from '../../protocol/codes.ts';
+import { type Address } from './address.ts';
+import { existing } from './existing.ts';
+import { type Pair, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
+import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource } from './state.ts';
+
+/** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
+export function indexLease(state: LeaseState, lease: Lease): void {
+  const address = existing(state.addresses, lease.addressId);
+  if (address.leaseFor(lease.resource)) {
+    throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
+  }
+  state.leases.set(lease.token, lease);
+  address.leases.push(lease);
+  if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.add(lease);
+  leasesChanged(state, address, lease.resource);
+  reviewLease(state, address, lease);
+  countTtl(state, lease, 1);
+  armExpiry(state, lease);
+  armNotice(state, lease);
+}
+
+/** Takes a lease that ends out of all of them. */
+export function unindexLease(state: LeaseState, lease: Lease): void {
+  const address = existing(state.addresses, lease.addressId);
+  const resource = ensureResource(state, lease.resource);
+  countTtl(state, lease, -1);
+  state.leases.delete(lease.token);
+  address.leases.splice(address.leases.indexOf(lease), 1);
+  resource.leases.delete(lease);
+  armResource(state, resource);
+  state.notices.delete(lease);
+  state.withdrawn.delete(lease);
+  if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.delete(lease);
+}
+
+/** An address on probation has one lease at a time, whatever the resource: all its pairs follow. */
+export function leasesChanged(state: LeaseState, address: Address, resource: number): void {
+  if (address.probationAfter !== undefined) refreshAddress(state, address);
+  else refreshPair(state, address, resource);
+}
+
+/** What conditions and strategies read of the address has changed, for every resource that it serves. */
+export function usageChanged(state: LeaseState, address: Address): void {
+  for (const id of address.resourceIds) {
+    const resource = state.resources.get(id);
+    if (!resource) continue;
+    resource.pool.usageChanged(address);
+    wake(state, resource);
+  }
+}
+
+/** Whether the lease has to be revoked, as the address and the pair are now. */
+export function reviewLease(state: LeaseState, address: Address, lease: Lease): void {
+  const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
+  const reason = isAnnounced ? undefined : withdrawal(address, lease);
+  if (reason === undefined) state.withdrawn.delete(lease);
+  else state.withdrawn.set(lease, reason);
+}
+
+export function reviewLeases(state: LeaseState, address: Address): void {
+  for (const lease of address.leases) reviewLease(state, address, lease);
+}
+
+function withdrawal(address: Address, lease: Lease): RevokeReason | undefined {
+  if (address.removed) return 'address_removed';
+  if (!address.serves(lease.resource)) return 'resource_withdrawn';
+  if (address.isUnhealthy) return 'unhealthy';
+  for (const quarantine of [address.quarantine, address.pairs?.get(lease.resource)?.quarantine]) {
+    // Whoever reported the ban knows of it and is about to hand the address back; an operator's word is for all.
+    if (quarantine && (quarantine.reason === 'operator' || !lease.isBanned)) return 'quarantined';
+  }
+  return undefined;
+}
+
+export function armExpiry(state: LeaseState, lease: Lease): void {
+  const resource = ensureResource(state, lease.resource);
+  resource.leases.set(lease, endsAtMs(lease));
+  armResource(state, resource);
+}
+
+/** Puts the pair where its rest is found to be over. */
+export function armRest(state: LeaseState, pair: Pair): void {
+  const resource = ensureResource(state, pair.resource);
+  const untilMs = restsUntilMs(pair);
+  if (untilMs === Infinity) resource.resting.delete(pair);
+  else resource.resting.set(pair, untilMs);
+  armResource(state, resource);
+}
+
+function armResource(state: LeaseState, resource: Resource): void {
+  const earliestMs = Math.min(resource.leases.peekKey() ?? Infinity, resource.resting.peekKey() ?? Infinity);
+  if (earliestMs === Infinity) state.expiry.delete(resource);
+  else state.expiry.set(resource, earliestMs);
+}
+
+/** Unasked-for default: a third of the TTL ahead, at most this. */
+const NOTICE_DEFAULT_MAX_MS = 5_000;
+
+export function armNotice(state: LeaseState, lease: Lease): void {
+  if (lease.holder.kind !== 'session') return;
+  const session = existing(state.sessions, lease.holder.session);
+  let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
+  // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
+  if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);
+  if (noticeMs > 0) state.notices.set(lease, lease.deadlineMs - noticeMs);
+  else state.notices.delete(lease);
+}
+
+export function countTtl(state: LeaseState, lease: Lease, step: 1 | -1): void {
+  state.ttlClasses[Math.floor(Math.log2(lease.ttlMs))]! += step;
+}

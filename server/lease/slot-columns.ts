@@ -1,0 +1,186 @@
+import { PAIR_STATES, type PairState } from '../../protocol/codes.ts';
+import { Dictionary } from './dictionary.ts';
+import { textHash } from './text-hash.ts';
+import type { Attributes } from './where.ts';
+import { foldCountry, type Labels } from './where-plan.ts';
+
+/** What the index may see of an address, beside what conditions look at. */
+export interface PoolAddress extends Attributes {
+  readonly id: number;
+  /** Share under `weighted`, finite; 1 where the record says nothing; 0: only where nothing else is eligible. */
+  readonly weight: number;
+  /** Live leases on it, of all resources. */
+  readonly leaseCount: number;
+  /** Token of the last lease granted on it; 0: never. */
+  readonly lastToken: number;
+}
+
+/** Slots at first; doubled when they are full. A multiple of 32, so that a word of a bitset has all its slots. */
+const SLOTS_MIN = 32;
+/** Seeds of the two hashes of an address: two addresses that have one in common don't have the other too. */
+const HASH_SEED = 0x2545f491;
+const OTHER_HASH_SEED = 0x6c62272e;
+
+const STATE_CODES = Object.fromEntries(PAIR_STATES.map((state, code) => [state, code])) as Record<PairState, number>;
+
+/**
+ * The pool as columns: what conditions and strategies look at, in one typed array each, by slot. An address keeps its slot
+ * while it stays; free slots are used again. Values of a free slot are left over from whoever had it last.
+ */
+export class SlotColumns<A extends PoolAddress> {
+  readonly addresses: (A | undefined)[] = [];
+  states = new Uint8Array(SLOTS_MIN);
+  /** When the pair may come free, by the coordinator's clock. */
+  untilMs = new Float64Array(SLOTS_MIN);
+  /** Invariant: what the address says, unless `isRpwStale`. */
+  rpw = new Float64Array(SLOTS_MIN);
+  leaseCounts = new Uint32Array(SLOTS_MIN);
+  lastTokens = new Float64Array(SLOTS_MIN);
+  weights = new Float64Array(SLOTS_MIN);
+  countryCodes = new Uint32Array(SLOTS_MIN);
+  resourceIdsCodes = new Uint32Array(SLOTS_MIN);
+  labelsCodes = new Uint32Array(SLOTS_MIN);
+  /** Two independent hashes of the address string. */
+  hashes = new Uint32Array(SLOTS_MIN);
+  otherHashes = new Uint32Array(SLOTS_MIN);
+
+  readonly countries = new Dictionary<string>();
+  readonly resourceIds = new Dictionary<readonly number[]>();
+  readonly labels = new Dictionary<Labels>();
+
+  /** The day has turned since `rpw` was read of all. */
+  isRpwStale = false;
+
+  readonly #slots = new Map<number, number>();
+  readonly #freeSlots: number[] = [];
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  get capacity(): number {
+    return this.states.length;
+  }
+
+  /** Every slot in use is below it. */
+  get slotsEnd(): number {
+    return this.addresses.length;
+  }
+
+  slotOf(address: A): number | undefined {
+    return this.#slots.get(address.id);
+  }
+
+  /** Takes in `address`, which isn't in yet; gives its slot. */
+  add(address: A): number {
+    const slot = this.#freeSlots.pop() ?? this.addresses.length;
+    if (slot === this.capacity) this.#grow();
+    this.#slots.set(address.id, slot);
+    this.#read(slot, address);
+    return slot;
+  }
+
+  /** Looks again at all that the address in `slot` says of itself. */
+  reread(slot: number, address: A): void {
+    this.#releaseCodes(slot);
+    this.#read(slot, address);
+  }
+
+  rereadUsage(slot: number, address: A): void {
+    this.rpw[slot] = address.rpw;
+    this.leaseCounts[slot] = address.leaseCount;
+    this.lastTokens[slot] = address.lastToken;
+  }
+
+  setState(slot: number, state: PairState, untilMs: number): void {
+    this.states[slot] = STATE_CODES[state];
+    this.untilMs[slot] = untilMs;
+  }
+
+  stateOf(slot: number): PairState {
+    return PAIR_STATES[this.states[slot]!]!;
+  }
+
+  delete(slot: number): void {
+    this.#slots.delete(this.addresses[slot]!.id);
+    this.#releaseCodes(slot);
+    this.addresses[slot] = undefined;
+    this.#freeSlots.push(slot);
+  }
+
+  /** Brings `rpw` to the present day, if it isn't. Once a day, where anything asks for rpw at all. */
+  refreshRpw(): void {
+    if (!this.isRpwStale) return;
+    this.isRpwStale = false;
+    for (const [slot, address] of this.addresses.entries()) if (address) this.rpw[slot] = address.rpw;
+  }
+
+  /** Invariant check for tests: throws where a column says something else of a slot than its address does. */
+  verify(slot: number): void {
+    const address = this.addresses[slot]!;
+    const facts: Readonly<Record<string, boolean>> = {
+      slot: this.slotOf(address) === slot,
+      rpw: this.isRpwStale || this.rpw[slot] === address.rpw,
+      leaseCount: this.leaseCounts[slot] === address.leaseCount,
+      lastToken: this.lastTokens[slot] === address.lastToken,
+      weight: this.weights[slot] === address.weight,
+      country: this.countries.valueOf(this.countryCodes[slot]!) === foldCountry(address.country),
+      resourceIds: this.resourceIds.valueOf(this.resourceIdsCodes[slot]!).join() === address.resourceIds.join(),
+      labels: labelsKey(this.labels.valueOf(this.labelsCodes[slot]!)) === labelsKey(address.labels),
+      address: this.hashes[slot] === addressHash(address.address),
+    };
+    for (const [what, isRight] of Object.entries(facts)) {
+      if (!isRight) throw new Error(`${what} of address ${address.id} is wrong in the index`);
+    }
+  }
+
+  #read(slot: number, address: A): void {
+    const country = foldCountry(address.country);
+    this.addresses[slot] = address;
+    this.countryCodes[slot] = this.countries.acquire(country, country);
+    this.resourceIdsCodes[slot] = this.resourceIds.acquire(address.resourceIds.join(), address.resourceIds);
+    this.labelsCodes[slot] = this.labels.acquire(labelsKey(address.labels), address.labels);
+    this.weights[slot] = address.weight;
+    this.hashes[slot] = addressHash(address.address);
+    this.otherHashes[slot] = textHash(address.address, OTHER_HASH_SEED);
+    this.rereadUsage(slot, address);
+  }
+
+  #releaseCodes(slot: number): void {
+    this.countries.release(this.countryCodes[slot]!);
+    this.resourceIds.release(this.resourceIdsCodes[slot]!);
+    this.labels.release(this.labelsCodes[slot]!);
+  }
+
+  #grow(): void {
+    const slots = this.capacity * 2;
+    this.states = extended(new Uint8Array(slots), this.states);
+    this.untilMs = extended(new Float64Array(slots), this.untilMs);
+    this.rpw = extended(new Float64Array(slots), this.rpw);
+    this.leaseCounts = extended(new Uint32Array(slots), this.leaseCounts);
+    this.lastTokens = extended(new Float64Array(slots), this.lastTokens);
+    this.weights = extended(new Float64Array(slots), this.weights);
+    this.countryCodes = extended(new Uint32Array(slots), this.countryCodes);
+    this.resourceIdsCodes = extended(new Uint32Array(slots), this.resourceIdsCodes);
+    this.labelsCodes = extended(new Uint32Array(slots), this.labelsCodes);
+    this.hashes = extended(new Uint32Array(slots), this.hashes);
+    this.otherHashes = extended(new Uint32Array(slots), this.otherHashes);
+  }
+}
+
+type Column = Uint8Array | Uint32Array | Float64Array;
+
+function extended<C extends Column>(larger: C, present: C): C {
+  larger.set(present);
+  return larger;
+}
+
+/** The hash of an address string that stands in `hashes`. */
+export function addressHash(address: string): number {
+  return textHash(address, HASH_SEED);
+}
+
+/** The same labels in another order get a code of their own, which does no harm. */
+function labelsKey(labels: Labels): string {
+  return labels === undefined ? '{}' : JSON.stringify(labels);
+}

@@ -1,0 +1,361 @@
+/** What a snapshot holds of the state: its records, and each of the larger ones from the state and back. */
+import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
+import type { AddressRecord, Ended } from '../../protocol/frames.ts';
+import type { Where } from '../../protocol/where.ts';
+import { Address, ensurePair } from './address.ts';
+import { indexWaiter } from './apply-waiting.ts';
+import { existing } from './existing.ts';
+import { decodeHolder, encodeHolder, type HolderRecord } from './holder.ts';
+import { NOT_IN_HEAP } from './indexed-heap.ts';
+import { armRest } from './lease-index.ts';
+import { type Bans, isPlain, type QuarantineReason, type QuarantineRecord, refreshPair } from './pair.ts';
+import type { ResourcePolicy } from './policy.ts';
+import { addAddress } from './pool-changes.ts';
+import { RollingRequests } from './rolling-requests.ts';
+import {
+  ensureResource,
+  type Lease,
+  type LeaseState,
+  type LeaseTerms,
+  type PoolChange,
+  type SessionEnd,
+} from './state.ts';
+import type { Line, Waiter } from './waiting.ts';
+
+type LeaseRecord = readonly [
+  token: number,
+  resource: number,
+  addressId: number,
+  holder: HolderRecord,
+  request: number,
+  ttlMs: number,
+  clamped: boolean,
+  deadlineMs: number,
+  grantedDay: number,
+  requests: number,
+  settled: boolean,
+  // Since version 2.
+  isBanned?: boolean,
+  terms?: TermsFields | null,
+  revoking?: readonly [reason: RevokeReason, atMs: number, hasSubstitute: boolean] | null,
+  otherRequests?: readonly number[],
+];
+
+type TermsFields = readonly [
+  where: Where | null,
+  strategy: Strategy | null,
+  sticky: string | null,
+  key: string | null,
+  isMany: boolean | null,
+];
+
+/** `null`: until it is lifted. */
+type QuarantineFields = readonly [reason: QuarantineReason, untilMs: number | null];
+type BanFields = readonly [level: number, atMs: number];
+
+export type StateRecord =
+  | readonly [
+      kind: 'meta',
+      version: 1 | 2,
+      epoch: number,
+      day: number,
+      lastToken: number,
+      reservedToken: number,
+      lastAddressId: number,
+      lastStage: number,
+      defaultPolicy: ResourcePolicy,
+      lastWaiter?: number,
+      turns?: number,
+    ]
+  | readonly [kind: 'resource', version: 1 | 2, id: number, grants: number, lastGrantMs?: number | null]
+  | readonly [kind: 'policy', version: 1 | 2, resource: number, policy: ResourcePolicy]
+  | readonly [
+      kind: 'address',
+      version: 1 | 2,
+      id: number,
+      record: AddressRecord,
+      requests: readonly number[],
+      removed: boolean,
+      lastToken?: number,
+      isUnhealthy?: boolean,
+      isDraining?: boolean,
+      quarantine?: QuarantineFields | null,
+      bans?: BanFields | null,
+      probationAfter?: number | null,
+    ]
+  | readonly [
+      kind: 'pair',
+      version: 1,
+      addressId: number,
+      resource: number,
+      coolingUntilMs: number | null,
+      quarantine: QuarantineFields | null,
+      bans: BanFields | null,
+      probationAfter: number | null,
+    ]
+  | readonly [
+      kind: 'session',
+      version: 1 | 2,
+      id: string,
+      secretHash: string,
+      client: string | null,
+      resumeWindowMs: number,
+      noticeMs: number | null,
+      suspendedUntilMs: number | null,
+      end: SessionEnd,
+      unaskedEnds: readonly Ended[],
+      served?: readonly (readonly [resource: number, turn: number])[],
+    ]
+  | readonly [kind: 'lease', version: 1 | 2, lease: LeaseRecord]
+  | readonly [kind: 'ended', version: 1 | 2, lease: LeaseRecord, end: LeaseEnd, endedAtMs: number]
+  | readonly [
+      kind: 'waiter',
+      version: 1,
+      number: number,
+      session: string,
+      resource: number,
+      requests: readonly (readonly [id: number, atMs: number])[],
+      areRequestsStale: boolean,
+      ttlMs: number,
+      untilMs: number,
+      where: Where | null,
+      strategy: Strategy | null,
+      sticky: string | null,
+      count: number | null,
+      key: string | null,
+      body: string | null,
+      lineKey: number,
+      parkedAtGrants: number | null,
+    ]
+  | readonly [
+      kind: 'key',
+      version: 1,
+      holder: string,
+      key: string,
+      body: string,
+      waiter: number | null,
+      leases: readonly number[],
+      liveCount: number,
+      endedAtMs: number | null,
+    ]
+  | readonly [kind: 'stage', version: 1, stage: number, changes: readonly PoolChange[]];
+
+export type RecordOf<Kind extends StateRecord[0]> = Extract<StateRecord, readonly [Kind, ...unknown[]]>;
+
+/** The latest version of each kind: the one that is written. */
+export const VERSIONS = {
+  meta: 2,
+  resource: 2,
+  policy: 2,
+  address: 2,
+  pair: 1,
+  session: 2,
+  lease: 2,
+  ended: 2,
+  waiter: 1,
+  key: 1,
+  stage: 1,
+} as const satisfies Record<StateRecord[0], number>;
+
+export function* encodeAddress(address: Address): Generator<StateRecord> {
+  yield [
+    'address',
+    VERSIONS.address,
+    address.id,
+    address.record,
+    address.requests.encode(),
+    address.removed,
+    address.lastToken,
+    address.isUnhealthy,
+    address.isDraining,
+    encodeQuarantine(address.quarantine),
+    address.bans ? [address.bans.level, address.bans.atMs] : null,
+    address.probationAfter ?? null,
+  ];
+  // By resource: which of them was heard of first may have to do with reservations, which aren't durable.
+  const pairs = [...(address.pairs?.values() ?? [])].toSorted((one, other) => one.resource - other.resource);
+  for (const pair of pairs) {
+    // Nor is a pair written that knows of nothing else.
+    if (isPlain({ ...pair, reservedFor: undefined })) continue;
+    const { resource, coolingUntilMs, quarantine, bans, probationAfter } = pair;
+    yield [
+      'pair',
+      VERSIONS.pair,
+      address.id,
+      resource,
+      coolingUntilMs ?? null,
+      encodeQuarantine(quarantine),
+      bans ? [bans.level, bans.atMs] : null,
+      probationAfter ?? null,
+    ];
+  }
+}
+
+export function restoreAddress(state: LeaseState, record: RecordOf<'address'>): void {
+  const [, , id, pool, requests, removed, lastToken = 0, isUnhealthy = false, isDraining = false] = record;
+  const [quarantine, bans, probationAfter] = [record[9], record[10], record[11]];
+  const address = new Address(id, pool, state.today);
+  address.requests = RollingRequests.decode(requests);
+  Object.assign(address, { removed, lastToken, isUnhealthy, isDraining });
+  address.quarantine = decodeQuarantine(quarantine);
+  address.bans = decodeBans(bans);
+  address.probationAfter = probationAfter ?? undefined;
+  const untilMs = address.quarantine?.untilMs ?? Infinity;
+  if (untilMs < Infinity) state.quarantined.set(address, untilMs);
+  addAddress(state, address);
+}
+
+export function restorePair(state: LeaseState, record: RecordOf<'pair'>): void {
+  const [, , addressId, resource, coolingUntilMs, quarantine, bans, probationAfter] = record;
+  const address = existing(state.addresses, addressId);
+  const pair = ensurePair(address, resource);
+  pair.coolingUntilMs = coolingUntilMs ?? undefined;
+  pair.quarantine = decodeQuarantine(quarantine);
+  pair.bans = decodeBans(bans);
+  pair.probationAfter = probationAfter ?? undefined;
+  ensureResource(state, resource);
+  armRest(state, pair);
+  refreshPair(state, address, resource);
+}
+
+function encodeQuarantine(quarantine: QuarantineRecord | undefined): QuarantineFields | null {
+  return quarantine ? [quarantine.reason, quarantine.untilMs === Infinity ? null : quarantine.untilMs] : null;
+}
+
+function decodeQuarantine(fields: QuarantineFields | null | undefined): QuarantineRecord | undefined {
+  return fields ? { reason: fields[0], untilMs: fields[1] ?? Infinity } : undefined;
+}
+
+function decodeBans(fields: BanFields | null | undefined): Bans | undefined {
+  return fields ? { level: fields[0], atMs: fields[1] } : undefined;
+}
+
+export function restoreSession(state: LeaseState, record: RecordOf<'session'>): void {
+  const [, , id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds, served = []] =
+    record;
+  const session = {
+    id,
+    secretHash,
+    client: client ?? undefined,
+    resumeWindowMs,
+    noticeMs: noticeMs ?? undefined,
+    suspendedUntilMs: suspendedUntilMs ?? undefined,
+    end,
+    leases: new Set<Lease>(),
+    unaskedEnds: [...unaskedEnds],
+    served: new Map(served),
+    lines: new Set<Line>(),
+    waiterCount: 0,
+    suspendedPlace: NOT_IN_HEAP,
+  };
+  state.sessions.set(id, session);
+  if (suspendedUntilMs !== null) state.suspended.set(session, suspendedUntilMs);
+}
+
+export function encodeWaiter(waiter: Waiter): StateRecord {
+  return [
+    'waiter',
+    VERSIONS.waiter,
+    waiter.number,
+    waiter.session.id,
+    waiter.resource.id,
+    waiter.requests.map(({ id, atMs }) => [id, atMs] as const),
+    waiter.areRequestsStale,
+    waiter.ttlMs,
+    waiter.untilMs,
+    waiter.where ?? null,
+    waiter.strategy ?? null,
+    waiter.sticky ?? null,
+    waiter.count ?? null,
+    waiter.key ?? null,
+    waiter.body ?? null,
+    waiter.line!.key,
+    waiter.line!.parkedAtGrants ?? null,
+  ];
+}
+
+export function restoreWaiter(state: LeaseState, record: RecordOf<'waiter'>): void {
+  const [, , number, session, resource, requests, areRequestsStale, ttlMs, untilMs, where, strategy, sticky] = record;
+  const [count, key, body, lineKey, parkedAtGrants] = [record[12], record[13], record[14], record[15], record[16]];
+  const waiter: Waiter = {
+    number,
+    session: existing(state.sessions, session),
+    resource: ensureResource(state, resource),
+    requests: requests.map(([id, atMs]) => ({ id, atMs })),
+    areRequestsStale,
+    ttlMs,
+    untilMs,
+    where: where ?? undefined,
+    strategy: strategy ?? undefined,
+    sticky: sticky ?? undefined,
+    count: count ?? undefined,
+    key: key ?? undefined,
+    body: body ?? undefined,
+    line: undefined,
+    reserved: new Set(),
+    toldPosition: 0,
+    toldAtMs: 0,
+    deadlinePlace: NOT_IN_HEAP,
+  };
+  indexWaiter(state, waiter, lineKey, parkedAtGrants ?? undefined);
+}
+
+export function encodeLease(lease: Lease): LeaseRecord {
+  const { terms, revoking } = lease;
+  return [
+    lease.token,
+    lease.resource,
+    lease.addressId,
+    encodeHolder(lease.holder),
+    lease.request,
+    lease.ttlMs,
+    lease.clamped,
+    lease.deadlineMs,
+    lease.grantedDay,
+    lease.requests,
+    lease.settled,
+    lease.isBanned,
+    terms ? encodeTerms(terms) : null,
+    revoking ? [revoking.reason, revoking.atMs, revoking.hasSubstitute] : null,
+    lease.otherRequests,
+  ];
+}
+
+function encodeTerms({ where, strategy, sticky, key, isMany }: LeaseTerms): TermsFields {
+  return [where ?? null, strategy ?? null, sticky ?? null, key ?? null, isMany ?? null];
+}
+
+export function decodeLease(record: LeaseRecord): Lease {
+  const [token, resource, addressId, holder, request, ttlMs, clamped, deadlineMs, grantedDay, requests, settled] =
+    record;
+  const [isBanned = false, terms, revoking, otherRequests = []] = [record[11], record[12], record[13], record[14]];
+  return {
+    token,
+    resource,
+    addressId,
+    holder: decodeHolder(holder),
+    request,
+    otherRequests: [...otherRequests],
+    ttlMs,
+    clamped,
+    deadlineMs,
+    grantedDay,
+    terms: terms
+      ? {
+          where: terms[0] ?? undefined,
+          strategy: terms[1] ?? undefined,
+          sticky: terms[2] ?? undefined,
+          key: terms[3] ?? undefined,
+          isMany: terms[4] ?? undefined,
+        }
+      : undefined,
+    revoking: revoking ? { reason: revoking[0], atMs: revoking[1], hasSubstitute: revoking[2] } : undefined,
+    isBanned,
+    requests,
+    settled,
+    end: undefined,
+    endedAtMs: 0,
+    expiryPlace: NOT_IN_HEAP,
+    noticePlace: NOT_IN_HEAP,
+  };
+}
