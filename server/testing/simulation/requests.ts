@@ -1,0 +1,101 @@
+/** What collectors ask, as PROTOCOL.md has it: right for the most part, and now and then of what isn't theirs. */
+
+import type { Random } from './random.ts';
+import type { AcquireAsked } from './sim-acquires.ts';
+import type { SimClient } from './sim-client.ts';
+import type { Asked } from './sim-link.ts';
+import { drawStrategy } from './sim-policies.ts';
+import type { Settings } from './sim-settings.ts';
+
+/** Requests for a resource that isn't there. */
+const UNKNOWN_RESOURCE_CHANCE = 0.01;
+const UNKNOWN_RESOURCE = 99;
+const COUNT_MAX = 5;
+/** Texts to stick to. */
+const STICKY_TEXTS = 6;
+
+export interface Asking {
+  readonly random: Random;
+  readonly settings: Settings;
+  /** Tokens that somebody was given of late, to be spoken of by others. */
+  readonly tokens: readonly number[];
+}
+
+export type MakeFrame = (world: Asking, client: SimClient) => Asked | undefined;
+
+export function acquire({ random, settings }: Asking, client: SimClient): AcquireAsked {
+  const { asking, resources, ttlMs, unitMs } = settings;
+  const strategy = random.chance(asking.strategyShare);
+  return {
+    type: 'acquire',
+    resource: random.chance(UNKNOWN_RESOURCE_CHANCE) ? UNKNOWN_RESOURCE : random.pick(resources),
+    ttl_ms: Math.ceil(random.magnitude(100, ttlMs)),
+    ...(random.chance(asking.whereShare) ? { where: random.pick(asking.wheres) } : {}),
+    ...(strategy && random.chance(0.8) ? { strategy: drawStrategy(random) } : {}),
+    ...(!strategy && random.chance(0.1) ? { sticky: `page ${random.below(STICKY_TEXTS)}` } : {}),
+    ...(random.chance(asking.waitShare) ? { wait_ms: Math.ceil(random.magnitude(10 * unitMs, ttlMs)) } : {}),
+    ...(random.chance(asking.countShare) ? { count: 1 + random.below(COUNT_MAX) } : {}),
+    ...(random.chance(asking.keyShare) ? { key: client.acquires.newKey() } : {}),
+  };
+}
+
+/** The same once more, by its key; now and then it isn't the same. */
+export function acquireAgain({ random }: Asking, client: SimClient): Asked | undefined {
+  const { keyed } = client.acquires;
+  if (keyed.length === 0) return undefined;
+  const { frame } = random.pick(keyed);
+  return random.chance(0.1) ? { ...frame, ttl_ms: frame.ttl_ms + 1 } : frame;
+}
+
+export function explain(world: Asking, client: SimClient): Asked {
+  return { ...acquire(world, client), type: 'explain' };
+}
+
+/** Mostly of what stands in line or is under way; or of what was granted long ago, or never was. */
+export function cancel({ random }: Asking, { link, beliefs }: SimClient): Asked | undefined {
+  const asked = [...(link?.pending.values() ?? [])].filter(({ frame }) => frame.type === 'acquire');
+  if (asked.length > 0 && random.chance(0.8)) return { type: 'cancel', request: random.pick(asked).id };
+  if (random.chance(0.1)) return { type: 'cancel', request: random.below(1_000) };
+  const held = [...beliefs.held.values()].flatMap(({ requests }) => [...requests]);
+  return held.length > 0 && random.chance(0.3) ? { type: 'cancel', request: random.pick(held) } : undefined;
+}
+
+export function renewOne({ random, settings }: Asking, held: readonly number[]): Asked | undefined {
+  const lease = pickToken(random, held);
+  return lease === undefined ? undefined : { type: 'renew', lease, ...ttl(random, settings) };
+}
+
+export function renewMany({ random, settings, tokens }: Asking, client: SimClient): Asked | undefined {
+  const { leases: held, ended } = client.beliefs;
+  const leases = [...held, ...ended.slice(-1), ...(random.chance(0.2) ? tokens.slice(-1) : [])];
+  return leases.length === 0 ? undefined : { type: 'renew', leases, ...ttl(random, settings) };
+}
+
+function ttl(random: Random, settings: Settings): { ttl_ms?: number } {
+  return random.chance(0.5) ? { ttl_ms: Math.ceil(random.magnitude(100, settings.ttlMs)) } : {};
+}
+
+export function settle({ random }: Asking, type: 'release' | 'report', among: readonly number[]): Asked | undefined {
+  const lease = pickToken(random, among);
+  if (lease === undefined) return undefined;
+  return {
+    type,
+    lease,
+    ...(random.chance(0.3) ? { requests: random.below(100) } : {}),
+    ...(random.chance(0.4) ? { outcome: random.pick(['ok', 'failed', 'banned'] as const) } : {}),
+  };
+}
+
+/** Of a lease that has ended, in either way. */
+export function settleEnded(world: Asking, { beliefs }: SimClient): Asked | undefined {
+  return settle(world, world.random.chance(0.5) ? 'release' : 'report', beliefs.ended);
+}
+
+export function foreign({ random, tokens }: Asking): Asked | undefined {
+  const lease = pickToken(random, tokens);
+  return lease === undefined ? undefined : { type: random.pick(['renew', 'release', 'report'] as const), lease };
+}
+
+function pickToken(random: Random, tokens: readonly number[]): number | undefined {
+  return tokens.length === 0 ? undefined : random.pick(tokens);
+}

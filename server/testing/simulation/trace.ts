@@ -1,0 +1,58 @@
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+
+/** What happened, as a hash (FNV-1a): two runs of one seed that differ anywhere differ in it. */
+export class Trace {
+  #hash = FNV_OFFSET;
+  /** Takes what a person wants to read of the run; undefined: nobody does. */
+  readonly #print: ((line: string) => void) | undefined;
+
+  constructor(print?: (line: string) => void) {
+    this.#print = print;
+  }
+
+  get hash(): string {
+    return (this.#hash >>> 0).toString(16).padStart(8, '0');
+  }
+
+  get isPrinted(): boolean {
+    return this.#print !== undefined;
+  }
+
+  /** Only where somebody reads: `isPrinted` spares the building of lines. */
+  print(line: string): void {
+    this.#print?.(line);
+  }
+
+  /** Times are told apart by the microsecond. */
+  time(ms: number): void {
+    this.#fold(Math.floor((ms * 1_000) % 2 ** 31));
+  }
+
+  text(text: string): void {
+    for (let index = 0; index < text.length; index += 1) this.#fold(text.charCodeAt(index));
+  }
+
+  message(message: Uint8Array | string): void {
+    if (typeof message === 'string') return this.text(message);
+    for (let index = 0; index < message.length; index += 1) this.#fold(message[index]!);
+  }
+
+  #fold(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, FNV_PRIME);
+  }
+}
+
+/** How often things happened, so that a test can tell a world in which nothing does from one in which nothing is wrong. */
+export class Tally {
+  readonly #counts = new Map<string, number>();
+
+  count(what: string): void {
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+  }
+
+  /** By name. */
+  entries(): [string, number][] {
+    return [...this.#counts].sort(([one], [other]) => (one < other ? -1 : 1));
+  }
+}
