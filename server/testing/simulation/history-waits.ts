@@ -62,10 +62,16 @@ export class WaitBook {
 
   /** The waiters of the state that these stand for, in the order of their coming. */
   waitersOf(resource: number, state: LeaseState): Waiter[] {
-    const records = this.#byResource.get(resource);
-    if (!records || records.size === 0) return [];
-    const waiters = [...records].flatMap(({ number }) => state.waiters.get(number) ?? []);
-    return waiters.sort((one, other) => one.number - other.number);
+    const waiters: Waiter[] = [];
+    let isInOrder = true;
+    for (const { number } of this.#byResource.get(resource) ?? []) {
+      const waiter = state.waiters.get(number);
+      if (!waiter) continue;
+      isInOrder &&= (waiters.at(-1)?.number ?? 0) < number;
+      waiters.push(waiter);
+    }
+    // Those whom a crash brought back came in last here.
+    return isInOrder ? waiters : waiters.sort((one, other) => one.number - other.number);
   }
 
   queued(event: EventOf<'AcquireQueued'>, { position }: Happening): WaitRecord {

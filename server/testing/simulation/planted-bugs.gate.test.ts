@@ -13,7 +13,7 @@ import { runSeeds } from './seeds.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 const SOURCES = ['protocol', 'server', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
-const SEEDS = { first: 1, count: 16, operations: 5_000 };
+const SEEDS = { first: 1, count: 24, operations: 5_000 };
 const TIMEOUT_MS = 300_000;
 
 describe('the simulation', () => {
@@ -25,7 +25,7 @@ describe('the simulation', () => {
     const dir = await mkdtemp(join(tmpdir(), 'leasehold-planted-'));
     try {
       await plant(bug, dir);
-      const { findings } = await runSeeds(SEEDS, dir);
+      const { findings } = await runSeeds({ ...SEEDS, build: dir });
       expect(findings.join('\n')).toMatch(/^seed \d+: found at /);
     } finally {
       await rm(dir, { recursive: true, force: true });

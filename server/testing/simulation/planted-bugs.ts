@@ -10,6 +10,7 @@ export interface Bug {
   readonly edits: readonly Edit[];
 }
 
+const ACQUIRE = 'server/lease/decide-acquire.ts';
 const APPLY = 'server/lease/apply.ts';
 const APPLY_LEASE = 'server/lease/apply-lease.ts';
 const APPLY_WAITING = 'server/lease/apply-waiting.ts';
@@ -18,7 +19,11 @@ const ENDS = 'server/lease/lease-ends.ts';
 const INDEX = 'server/lease/lease-index.ts';
 const LEASE = 'server/lease/decide-lease.ts';
 const PAIR = 'server/lease/pair.ts';
+const PAIRS = 'server/lease/decide-pair.ts';
+const REVOKE = 'server/lease/decide-revoke.ts';
+const SELECT = 'server/lease/select.ts';
 const SESSION = 'server/lease/decide-session.ts';
+const SNAPSHOT = 'server/lease/snapshot.ts';
 const WAITING = 'server/lease/decide-waiting.ts';
 const COORDINATOR = 'server/coordinator/coordinator.ts';
 const CONNECTION = 'server/sessions/connection.ts';
@@ -26,80 +31,16 @@ const HUB = 'server/sessions/session-hub.ts';
 
 /** One each of the ways in which a coordinator of leases goes wrong. */
 export const BUGS: readonly Bug[] = [
+  // ---- who has what
   bug(
     'a pair is granted while it is leased',
-    [PAIR, "  if (lease) return { state: 'leased'", "  if (lease && resource < 0) return { state: 'leased'"],
-    [INDEX, '  if (address.leaseFor(lease.resource)) {', '  if (false) {'],
+    [
+      PAIR,
+      "state: 'leased', untilMs: endsAtMs(lease), isEligible: false",
+      "state: 'leased', untilMs: 0, isEligible: true",
+    ],
+    [INDEX, 'if (address.leaseFor(lease.resource)) {', 'if (false) {'],
   ),
-  bug('leases expire by the wall clock', [
-    COORDINATOR,
-    '    const nowMs = clock.nowMs();\n    const decision',
-    '    const nowMs = ((this as any).wall ??= clock.nowMs() - clock.utcMs()) + clock.utcMs();\n    const decision',
-  ]),
-  bug('a cancel is answered, and the request waits on', [
-    WAITING,
-    "return { ...nothing, events: [{ type: 'WaitEnded', waiter: waiter.number, end: 'cancelled' }] };",
-    'return nothing;',
-  ]),
-  bug('a cancel leaves what was granted meanwhile', [
-    WAITING,
-    "  for (const lease of held) ends.add(lease, { end: 'released' });\n",
-    '',
-  ]),
-  bug('waiters outlive their session', [
-    APPLY,
-    '  for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);\n',
-    '',
-  ]),
-  bug('waits never time out', [DUE, '    timeoutStep(state, context) ??\n', '']),
-  bug("a suspended session's waiter is served", [APPLY, '  parkLines(state, session);\n', '']),
-  bug('what a count has reserved is never given back', [
-    APPLY_WAITING,
-    '  for (const address of waiter.reserved) unreserve(state, waiter, address);\n  resource.queue.delete(waiter);',
-    '  resource.queue.delete(waiter);',
-  ]),
-  bug('a newer acquire passes those who wait', [
-    'server/lease/pair.ts',
-    '  if (resource.queue.activeCount > 0) state.matching.set(resource, 0);',
-    '',
-  ]),
-  bug('the last to come is served first', [
-    'server/lease/waiting.ts',
-    'headOf(one).number < headOf(other).number : one.key < other.key;',
-    'headOf(one).number > headOf(other).number : one.key > other.key;',
-  ]),
-  bug('a count is granted in part', [
-    WAITING,
-    'choose(resource, condition, wishOfWaiter(waiter), missing, context) : [];',
-    'choose(resource, condition, wishOfWaiter(waiter), Math.max(1, missing - 1), context) : [];',
-  ]),
-  bug('a key is forgotten by a snapshot', [
-    'server/lease/snapshot.ts',
-    "      yield ['key', VERSIONS.key, holder, key, body, waiter ?? null, leases, liveCount, endedAtMs ?? null];\n",
-    '',
-  ]),
-  bug('cool-downs are ignored', [ENDS, '  return untilMs > nowMs ? untilMs : undefined;', '  return undefined;']),
-  bug('a safe handover is not waited for', [
-    ENDS,
-    "if (handover === 'safe' && ",
-    "if (handover === 'never' as string && ",
-  ]),
-  bug('a quarantine ends at once', [
-    DUE,
-    'if (isOver(pair.quarantine?.untilMs)) events',
-    'if (pair.quarantine) events',
-  ]),
-  bug('an unhealthy address keeps its leases', [INDEX, "  if (address.isUnhealthy) return 'unhealthy';\n", '']),
-  bug('a substitute has its TTL anew', [
-    'server/lease/decide-revoke.ts',
-    '      clamped: lease.clamped,\n      deadlineMs,',
-    '      clamped: lease.clamped,\n      deadlineMs: nowMs + lease.ttlMs,',
-  ]),
-  bug("a superseded socket's frames are still taken", [
-    CONNECTION,
-    "    this.#handler = undefined;\n    this.#phase = 'leaving';\n",
-    '',
-  ]),
   bug('a restart begins with the tokens of the wall clock', [
     APPLY,
     'Math.max(state.lastToken, state.reservedToken, event.tokenFloor)',
@@ -110,15 +51,27 @@ export const BUGS: readonly Bug[] = [
     [LEASE, '!isSameHolder(live.holder, holder)', 'false'],
     [LEASE, 'isKnown && isSameHolder(lease.holder, holder)', 'isKnown'],
   ),
-  bug('answers leave before they are on disk', [
-    'server/coordinator/output-gate.ts',
-    'this.#queue[this.#head]!.position <= this.#durable',
-    'true',
+  bug('one lease more than the bound is granted', [
+    SELECT,
+    'taken + count > maxLeases',
+    'taken + count > maxLeases + 1',
   ]),
-  bug('a failed append is taken for a durable one', [
+  bug('a substitute has a deadline of its own', [
+    REVOKE,
+    '      deadlineMs,\n      where: terms?.where,',
+    '      deadlineMs: deadlineMs + 1_000,\n      where: terms?.where,',
+  ]),
+  bug("a default condition isn't looked at", [
+    SELECT,
+    'resource.pool.condition(whereOf(state, resource, wish.where));\n  const bound',
+    'resource.pool.condition(wish.where);\n  const bound',
+  ]),
+
+  // ---- time
+  bug('leases expire by the wall clock', [
     COORDINATOR,
-    "if (result.outcome !== 'durable') {",
-    "if (result.outcome === 'deposed') {",
+    '    const nowMs = clock.nowMs();\n    const decision',
+    '    const nowMs = ((this as any).wall ??= clock.nowMs() - clock.utcMs()) + clock.utcMs();\n    const decision',
   ]),
   bug('a renew brings the deadline nearer', [
     LEASE,
@@ -126,19 +79,110 @@ export const BUGS: readonly Bug[] = [
     'Math.min(askedMs, revokedAtMs)',
   ]),
   bug('leases are a little shorter than holders believe', [
-    'server/lease/decide-acquire.ts',
+    ACQUIRE,
     'deadlineMs: Math.ceil(context.nowMs) + ttlMs,',
     'deadlineMs: context.nowMs + ttlMs * 0.998,',
   ]),
-  bug('the time spent waiting is told too long', [
-    WAITING,
-    'const waitedMs = Math.floor(nowMs - atMs);',
-    'const waitedMs = Math.floor(nowMs - atMs) + 50;',
-  ]),
+  bug('a wait is told longer than it was', [WAITING, 'Math.floor(nowMs - atMs)', 'Math.ceil((nowMs - atMs) * 2)']),
   bug('the clock is not written while leases live', [
     'server/lease/lease-domain.ts',
     'if (shortest >= 0) return Math.min(CLOCK_MARK_MAX_MS, 2 ** shortest / 4);',
     'if (shortest >= 0) return undefined;',
+  ]),
+
+  // ---- waiting
+  bug('a cancel is lost', [
+    WAITING,
+    "return { ...nothing, events: [{ type: 'WaitEnded', waiter: waiter.number, end: 'cancelled' }] };",
+    'return nothing;',
+  ]),
+  bug('a cancel leaves what was granted meanwhile', [
+    WAITING,
+    "  for (const lease of held) ends.add(lease, { end: 'released' });\n",
+    '',
+  ]),
+  bug('waits never run out', [DUE, '    timeoutStep(state, context) ??\n', '']),
+  bug('the last to come is served first', [
+    'server/lease/waiting.ts',
+    'headOf(one).number < headOf(other).number : one.key < other.key;',
+    'headOf(one).number > headOf(other).number : one.key > other.key;',
+  ]),
+  bug('what a session waited for waits on when it has ended', [
+    APPLY,
+    '  for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);\n',
+    '',
+  ]),
+  bug('whoever waits is not woken by the end of a lease', [
+    PAIR,
+    'if (resource.queue.activeCount > 0) state.matching.set(resource, 0);',
+    '',
+  ]),
+  bug(
+    'a new acquire passes those who wait',
+    [COORDINATOR, '        this.#runDue();\n        part.hasBegun = true;', '        part.hasBegun = true;'],
+    [ACQUIRE, 'const matched = matchStep(state, resource, context);', 'const matched = undefined;'],
+  ),
+  bug("a suspended session's waiter is served", [APPLY, '  parkLines(state, session);\n', '']),
+  bug('what is reserved for a count stays so when it is through', [
+    APPLY_WAITING,
+    '  for (const address of waiter.reserved) unreserve(state, waiter, address);\n  resource.queue.delete(waiter);',
+    '  resource.queue.delete(waiter);',
+  ]),
+  bug('a service is not counted', [APPLY_WAITING, 'resource.queue.rekey(line, state.turns);', 'continue;']),
+  bug('of a count only a part is granted', [
+    WAITING,
+    'condition.eligibleCount >= count - waiter.reserved.size &&',
+    'condition.eligibleCount + waiter.reserved.size > 0 &&',
+  ]),
+
+  // ---- marks
+  bug('no pair rests', [ENDS, 'return untilMs > nowMs ? untilMs : undefined;', 'return undefined;']),
+  bug('a pair is handed over before its holder must know', [
+    ENDS,
+    "if (handover === 'safe' && end !== 'released')",
+    "if (handover === 'safe' && end === 'released')",
+  ]),
+  bug('a quarantine ends with the rest of its pair', [
+    DUE,
+    'if (isOver(pair.quarantine?.untilMs))',
+    'if (pair.quarantine)',
+  ]),
+  bug('every ban is the first', [PAIRS, 'banMs * 2 ** level', 'banMs']),
+  bug('an address on probation is given to many', [
+    PAIR,
+    "return { state: 'probation', untilMs: untilMs ?? 0, isEligible: untilMs === undefined };",
+    "return { state: 'probation', untilMs: untilMs ?? 0, isEligible: true };",
+  ]),
+  bug('an unhealthy address is given', [
+    PAIR,
+    "state: 'unhealthy', untilMs: Infinity, isEligible: false",
+    "state: 'unhealthy', untilMs: Infinity, isEligible: true",
+  ]),
+  bug('an unhealthy address keeps its leases', [INDEX, "  if (address.isUnhealthy) return 'unhealthy';\n", '']),
+  bug('a pair is never free again', [
+    APPLY_LEASE,
+    '  leasesChanged(state, address, resource.id);\n  usageChanged(state, address);\n}\n\n/** A removed',
+    '  usageChanged(state, address);\n}\n\n/** A removed',
+  ]),
+  bug('grants do not slow down', [
+    SELECT,
+    "return untilMs > nowMs ? { reason: 'slowed', untilMs } : undefined;",
+    'return undefined;',
+  ]),
+
+  // ---- keys
+  bug('a snapshot forgets the keys', [
+    SNAPSHOT,
+    'for (const [holder, keys] of state.keys) {',
+    'for (const [holder, keys] of [] as never[]) {',
+  ]),
+  bug('another request by a key is taken for the same', [ACQUIRE, 'if (entry.body !== body) {', 'if (false) {']),
+
+  // ---- sessions
+  bug("a superseded socket's frames are still taken", [
+    CONNECTION,
+    "    this.#handler = undefined;\n    this.#phase = 'leaving';\n",
+    '',
   ]),
   bug('a resume window is not kept', [
     SESSION,
@@ -175,21 +219,19 @@ export const BUGS: readonly Bug[] = [
     'session.unaskedEnds.push(reason === undefined ? ended : { ...ended, reason });',
     '',
   ]),
-  bug('a snapshot forgets what a session was not told', [
-    'server/lease/snapshot.ts',
-    '      session.end,\n      session.unaskedEnds,',
-    '      session.end,\n      [],',
-  ]),
+  bug('a snapshot forgets what a session was not told', [SNAPSHOT, '      session.unaskedEnds,', '      [],']),
   bug('notices are lost', [HUB, 'this.#bySession.get(notice.session)?.push(noticeFrame(notice));', '']),
-  bug('a pair is never free again', [
-    APPLY_LEASE,
-    '  leasesChanged(state, address, resource.id);\n  usageChanged(state, address);\n}\n\n/** A removed',
-    '  usageChanged(state, address);\n}\n\n/** A removed',
+
+  // ---- the disk
+  bug('answers leave before they are on disk', [
+    'server/coordinator/output-gate.ts',
+    'this.#queue[this.#head]!.position <= this.#durable',
+    'true',
   ]),
-  bug('one lease more than the bound is granted', [
-    'server/lease/select.ts',
-    'taken + count > maxLeases',
-    'taken + count > maxLeases + 1',
+  bug('a failed append is taken for a durable one', [
+    COORDINATOR,
+    "if (result.outcome !== 'durable') {",
+    "if (result.outcome === 'deposed') {",
   ]),
 ];
 

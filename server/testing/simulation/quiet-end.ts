@@ -68,8 +68,8 @@ function letRun(world: QuietWorld): void {
     tell({ type: 'SetAddressHealth', addressId, isHealthy: true });
     tell({ type: 'DrainAddress', addressId, isDraining: false });
     if (quarantine?.untilMs === Infinity) tell({ type: 'LiftQuarantine', addressId });
-    for (const pair of pairs?.values() ?? []) {
-      if (pair.quarantine?.untilMs === Infinity) tell({ type: 'LiftQuarantine', addressId, resource: pair.resource });
+    for (const { resource, quarantine: own } of pairs?.values() ?? []) {
+      if (own?.untilMs === Infinity) tell({ type: 'LiftQuarantine', addressId, resource });
     }
   }
 }

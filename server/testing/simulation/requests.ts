@@ -1,5 +1,6 @@
 /** What collectors ask, as PROTOCOL.md has it: right for the most part, and now and then of what isn't theirs. */
 
+import type { Outcome } from '../../../protocol/codes.ts';
 import type { Random } from './random.ts';
 import type { AcquireAsked } from './sim-acquires.ts';
 import type { SimClient } from './sim-client.ts';
@@ -75,15 +76,23 @@ function ttl(random: Random, settings: Settings): { ttl_ms?: number } {
   return random.chance(0.5) ? { ttl_ms: Math.ceil(random.magnitude(100, settings.ttlMs)) } : {};
 }
 
-export function settle({ random }: Asking, type: 'release' | 'report', among: readonly number[]): Asked | undefined {
+export function settle(
+  { random, settings }: Asking,
+  type: 'release' | 'report',
+  among: readonly number[],
+): Asked | undefined {
   const lease = pickToken(random, among);
   if (lease === undefined) return undefined;
   return {
     type,
     lease,
     ...(random.chance(0.3) ? { requests: random.below(100) } : {}),
-    ...(random.chance(0.4) ? { outcome: random.pick(['ok', 'failed', 'banned'] as const) } : {}),
+    ...(random.chance(0.4) ? { outcome: drawOutcome(random, settings.asking.bannedShare) } : {}),
   };
+}
+
+function drawOutcome(random: Random, bannedShare: number): Outcome {
+  return random.chance(bannedShare) ? 'banned' : random.pick(['ok', 'failed'] as const);
 }
 
 /** Of a lease that has ended, in either way. */

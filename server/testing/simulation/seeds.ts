@@ -1,15 +1,20 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
-/** Lines of one process are far fewer bytes. */
-const OUTPUT_BYTES_MAX = 16 * 1_048_576;
+/** A line for each finding, and how to see it again. */
+const FINDING = /^seed \d+: found at |^again: /;
 
 export interface Seeds {
   readonly first: number;
   readonly count: number;
   readonly operations: number;
+  /** The folder that holds `dist/`; absent: the project's. */
+  readonly build?: string;
+  /** Told of each seed that is through, and of how many are so far. */
+  readonly onSeed?: (line: string, doneCount: number) => void;
 }
 
 export interface SeedsRun {
@@ -23,42 +28,66 @@ export interface SeedsRun {
 
 /**
  * Runs seeds in processes of their own, one a core: compiled code without a test runner around it is several times as
- * fast. Each stops at its first finding. `build` is the folder that holds `dist/`, by default the project's.
+ * fast. The first finding ends them all. Rejects where one ends in another way than with its own word on what it found.
  */
-export async function runSeeds({ first, count, operations }: Seeds, build = PROJECT): Promise<SeedsRun> {
+export async function runSeeds({ first, count, operations, build = PROJECT, onSeed }: Seeds): Promise<SeedsRun> {
   const processes = Math.min(availableParallelism(), count);
-  const outputs = await Promise.all(
-    Array.from({ length: processes }, (_, index) => {
-      const seeds = Math.ceil((count - index) / processes);
-      return run(build, { seed: first + index, seeds, step: processes, operations });
-    }),
+  const lines: string[] = [];
+  let doneCount = 0;
+  const file = join(build, 'dist/server/testing/simulation/run-simulation.js');
+  const children = Array.from({ length: processes }, (_, index) => {
+    const seeds = Math.ceil((count - index) / processes);
+    const flags = { seed: first + index, seeds, step: processes, operations };
+    return spawn(
+      process.execPath,
+      [
+        '--enable-source-maps',
+        file,
+        '--tally',
+        ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+  });
+  await Promise.all(
+    children.map((child) =>
+      linesOf(child, (line) => {
+        lines.push(line);
+        if (!line.includes(', trace ')) return;
+        doneCount += 1;
+        onSeed?.(line, doneCount);
+      }).then(() => {
+        if (lines.some((line) => FINDING.test(line))) for (const other of children) other.kill();
+      }),
+    ),
   );
-  const lines = outputs.flatMap((output) => output.trimEnd().split('\n'));
+  return {
+    findings: lines.filter((line) => FINDING.test(line)),
+    seeds: lines.filter((line) => line.includes(', trace ')).sort(),
+    tally: tallyOf(lines),
+  };
+}
+
+/** Resolves when the process has ended as it should: through, with a finding, or ended by us. */
+function linesOf(child: ChildProcess, take: (line: string) => void): Promise<void> {
+  let hasFound = false;
+  createInterface({ input: child.stdout! }).on('line', (line) => {
+    hasFound ||= FINDING.test(line);
+    take(line);
+  });
+  return new Promise((done, fail) => {
+    child.on('error', fail).on('close', (code, signal) => {
+      if (code === 0 || hasFound || child.killed) done();
+      else fail(new Error(`the simulation has ended with ${signal ?? code}`));
+    });
+  });
+}
+
+function tallyOf(lines: readonly string[]): Map<string, number> {
   const tally = new Map<string, number>();
   for (const line of lines) {
     const [, times, what] = /^(\d+) × (.+)$/.exec(line) ?? [];
     if (what !== undefined) tally.set(what, (tally.get(what) ?? 0) + Number(times));
   }
-  return {
-    findings: lines.filter((line) => /^seed \d+: found at |^again: /.test(line)),
-    seeds: lines.filter((line) => line.includes(', trace ')).sort(),
-    tally,
-  };
-}
-
-/** What it printed. Rejects where it ends in another way than with its own word on what it found. */
-function run(build: string, options: Readonly<Record<string, number>>): Promise<string> {
-  const file = join(build, 'dist/server/testing/simulation/run-simulation.js');
-  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return new Promise((done, fail) => {
-    execFile(
-      process.execPath,
-      ['--enable-source-maps', file, '--tally', ...flags],
-      { maxBuffer: OUTPUT_BYTES_MAX },
-      (error, stdout, stderr) => {
-        if (error && !stdout.includes('\nagain: ')) fail(new Error(`${stdout}${stderr}`));
-        else done(stdout);
-      },
-    );
-  });
+  return tally;
 }

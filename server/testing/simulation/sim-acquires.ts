@@ -22,6 +22,8 @@ export class Acquires {
   readonly #inDoubt = new Map<number, Request>();
   /** Of all requests of this session that had one, by their ids. */
   readonly #keys = new Map<number, string>();
+  /** By lease: the one request that it was granted for by its key. */
+  readonly #granted = new Map<number, string>();
   #lastKey = 0;
 
   constructor(find: (what: string) => void) {
@@ -95,6 +97,15 @@ export class Acquires {
     }
   }
 
+  /** In answer to a request with a key: the same for the same. */
+  granted({ id, frame }: Request, lease: number): void {
+    const text = JSON.stringify(frame);
+    const known = this.#granted.get(lease) ?? text;
+    if (known !== text)
+      this.#find(`${id} is answered with lease ${lease}, which another request by its key was granted`);
+    this.#granted.set(lease, known);
+  }
+
   /** The key is said to have been used for another request. */
   keyReused({ frame }: Request): void {
     const key = frame.type === 'acquire' ? frame.key : undefined;
@@ -111,6 +122,7 @@ export class Acquires {
   clear(): void {
     this.#inDoubt.clear();
     this.#keys.clear();
+    this.#granted.clear();
     this.keyed.length = 0;
   }
 }

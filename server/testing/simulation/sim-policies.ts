@@ -61,7 +61,7 @@ function drawPolicy(random: Random, unitMs: number, ttlBounds: TtlBounds): Resou
         banMs,
         banMaxMs: banMs * (1 + random.below(8)),
         banDecayMs: someMs(100, 2_000),
-        ...maybe(() => ({ banAddressAfter: 1 + random.below(3) })),
+        ...(random.chance(0.6) ? { banAddressAfter: 1 + random.below(3) } : {}),
       };
     }),
     ...maybe(() => ({ slowShare: random.pick([0, 0.2, 0.5]), slowIntervalMs: someMs(1, 50) })),

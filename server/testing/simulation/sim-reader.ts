@@ -127,7 +127,7 @@ export class SimReader {
   // ---- acquires
 
   #granted(link: SimLink, request: Request, grants: readonly Grant[], isCurrent: boolean): void {
-    const { told, beliefs } = this.#options;
+    const { told, beliefs, acquires } = this.#options;
     const { frame: asked, id } = request;
     if (asked.type !== 'acquire') return;
     const { key } = asked;
@@ -141,6 +141,7 @@ export class SimReader {
     if (!isWhole) this.#find(`${grants.length} leases are granted for ${id}, which asked for ${asked.count ?? 1}`);
     if (!isCurrent) return;
     for (const { lease, ttl_ms: ttlMs, waited_ms: waitedMs = 0 } of grants) {
+      if (key !== undefined) acquires.granted(request, lease);
       const untilMs = this.#deadlineMs(request, waitedMs + ttlMs);
       beliefs.granted(link.session, lease, id, untilMs, this.#isGivingUp(link, lease, new Set([id])));
     }

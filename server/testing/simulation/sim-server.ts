@@ -22,7 +22,9 @@ const SESSIONS_MAX = 1_000;
 const HELLO_TIMEOUT_HEARTBEATS = 4;
 /** Timers of a real event loop come up to so much late, now and then a little early. */
 const TIMER_EARLY_MS = 0.9;
-export const TIMER_LATE_MS = 1.5;
+const TIMER_LATE_MS = 1.5;
+/** What is due is decided so late at most: timers are asked for in whole milliseconds, and clocks differ by a little. */
+export const DUE_LATE_MS = TIMER_LATE_MS + 1.1;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 

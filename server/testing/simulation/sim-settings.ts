@@ -43,6 +43,8 @@ export interface Asking {
   readonly countShare: number;
   readonly keyShare: number;
   readonly strategyShare: number;
+  /** Of the outcomes that are told. */
+  readonly bannedShare: number;
 }
 
 export function drawSettings(random: Random): Settings {
@@ -84,6 +86,7 @@ function drawAsking(random: Random): Asking {
     countShare: random.pick([0, 0.1, 0.1, 0.4]),
     keyShare: share(),
     strategyShare: share(),
+    bannedShare: random.pick([0.1, 0.3, 0.6]),
   };
 }
 

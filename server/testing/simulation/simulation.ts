@@ -1,26 +1,24 @@
 import type { AddressRecord } from '../../../protocol/frames.ts';
 import type { Failure } from '../../coordinator/coordinator.ts';
-import type { LeaseCommand } from '../../lease/commands.ts';
-import type { LeaseEvent } from '../../lease/events.ts';
 import { leaseDomain } from '../../lease/lease-domain.ts';
 import { promisesSettled } from '../virtual-time.ts';
 import { type Finding, Findings } from './findings.ts';
 import { History } from './history.ts';
+import { Onlooker } from './onlooker.ts';
 import { connectOr, isClients, Mix, type World } from './operations.ts';
 import { quieten } from './quiet-end.ts';
 import { Random } from './random.ts';
 import { type ClientOptions, SimClient } from './sim-client.ts';
 import { SimDisk } from './sim-log.ts';
-import { type SimConnection, SimNetwork } from './sim-network.ts';
+import { SimNetwork } from './sim-network.ts';
 import type { Policies } from './sim-policies.ts';
-import { SimServer, TIMER_LATE_MS } from './sim-server.ts';
+import { SimServer } from './sim-server.ts';
 import { drawSettings, type Settings } from './sim-settings.ts';
-import { checkAll, checkClock, checkTouched, checkTurn } from './state-checks.ts';
+import { checkAll, checkClock } from './state-checks.ts';
 import { Timeline } from './timeline.ts';
 import { Told } from './told.ts';
 import { Tally, Trace } from './trace.ts';
-import { checkVerdict } from './verdicts.ts';
-import { type Decided, watched } from './watched-domain.ts';
+import { watched } from './watched-domain.ts';
 
 /** Everything is checked from the ground up every so many steps. */
 const FULL_CHECK_STEPS = 1_000;
@@ -71,11 +69,9 @@ export class Simulation implements World {
   readonly #tally = new Tally();
   readonly #history: History;
   readonly #told: Told;
+  readonly #onlooker: Onlooker;
   readonly #mix: Mix;
   readonly #clientOptions: ClientOptions;
-  /** Which connection speaks for a session, by the decision on its `hello`. */
-  readonly #carriers = new Map<string, SimConnection>();
-  readonly #superseded = new WeakSet<SimConnection>();
   #operations = 0;
   #steps = 0;
   #restarts = -1;
@@ -100,10 +96,7 @@ export class Simulation implements World {
       trace: this.#trace,
       latencyMs: settings.latencyMs,
       heartbeatMs: settings.heartbeatMs,
-      onSentAway: (connection) => {
-        for (const [session, carrier] of this.#carriers)
-          if (carrier === connection) this.#history.sessions.sentAway(session);
-      },
+      onSentAway: (connection) => this.#onlooker.sentAway(connection),
       onWronglyDropped: ({ id }) => this.findings.report('sessions', `connection ${id} is dropped, though it answers`),
     });
     this.disk = new SimDisk({
@@ -116,20 +109,23 @@ export class Simulation implements World {
     });
     this.#history = new History(this.findings, timeline, 2 * settings.heartbeatMs);
     this.#told = new Told(this.findings, this.#history, () => this.disk.position);
+    this.#onlooker = new Onlooker({
+      network: this.network,
+      history: this.#history,
+      findings: this.findings,
+      tally: this.#tally,
+      run: () => this.server.run,
+    });
     this.server = new SimServer({
       timeline,
       random,
       network: this.network,
       disk: this.disk,
       settings,
-      domain: watched({
-        deciding: (command) => this.#deciding(command),
-        decided: (decided) => checkVerdict(decided, this.#history, this.findings),
-        applying: (event, decided, count) => this.#applying(event, decided, count),
-      }),
+      domain: watched(this.#onlooker),
       pool: () => this.pool,
       policies: () => this.policies,
-      onTurnOver: () => this.#turnOver(),
+      onTurnOver: () => this.#onlooker.turnOver(),
       onFailure: (failure) => this.#failed(failure),
     });
     this.#clientOptions = {
@@ -158,6 +154,7 @@ export class Simulation implements World {
     this.timeline.plan(0, () => this.#operate());
     await this.until(() => this.#operations === this.#options.operations);
     if (!this.findings.first) await quieten(this, () => new SimClient(this.#clientOptions));
+    if (this.server.run) checkAll(this.server.run.state, this.#history, this.findings);
     return {
       operations: this.#operations,
       steps: this.#steps,
@@ -245,43 +242,9 @@ export class Simulation implements World {
   #die(isSilent: boolean): void {
     this.server.crash(isSilent);
     this.#isStopping = false;
-    this.#carriers.clear();
+    this.#onlooker.died();
     this.#history.loseBehind(this.disk.position);
     this.timeline.plan(this.random.next() * RESTART_UNITS * this.settings.unitMs, () => this.#start());
-  }
-
-  // ---- looking on
-
-  #deciding(command: LeaseCommand): void {
-    const { delivering } = this.network;
-    if (delivering && this.#superseded.has(delivering)) {
-      this.findings.report(
-        'sessions',
-        `${command.type} is decided for connection ${delivering.id}, which is superseded`,
-      );
-    }
-  }
-
-  #applying(event: LeaseEvent, { state, command, nowMs, number }: Decided, durableCount: number): void {
-    const position = this.server.run!.coordinator.position + durableCount;
-    this.#history.applying(event, { state, command, position, decision: number, nowMs });
-    this.#tally.count('end' in event ? `${event.type} ${event.end}` : event.type);
-    // Who says goodbye isn't kept, however the socket is closed then.
-    if (event.type === 'SessionEnded' && command.type === 'EndSession') this.#carriers.delete(event.session);
-    if (event.type !== 'SessionOpened' && event.type !== 'SessionResumed') return;
-    const { delivering } = this.network;
-    const older = this.#carriers.get(event.session);
-    if (older) this.#superseded.add(older);
-    if (delivering) this.#carriers.set(event.session, delivering);
-  }
-
-  /** The coordinator has done all that it had to do, but for what a timer that is late is about to bring. */
-  #turnOver(): void {
-    const { run } = this.server;
-    if (!run) return;
-    const { state, clock } = run;
-    checkTurn(state, this.#history, this.findings, this.#history.touched, clock.nowMs() - TIMER_LATE_MS);
-    checkTouched(state, this.#history, this.findings);
   }
 
   #failed({ kind, message }: Failure): void {
