@@ -287,6 +287,17 @@ describe('JSON that is no frame', () => {
     expect(refused(text)).toBe('the key __proto__ is not taken');
   });
 
+  test.each(['{"a":"\\ud800"}', '{"a":["x\\udc00\\ud800"]}', '{"\\uD83D":1}', '"\\ud83d\\u0061"'])(
+    'refuses half a surrogate pair in %s',
+    (text) => {
+      expect(refused(text)).toBe('a string is not UTF-8');
+    },
+  );
+
+  test('takes both halves of one', () => {
+    expect(jsonCodec.decode('{"a":"\\ud83d\\ude00"}')).toEqual({ ok: true, value: { a: '😀' } });
+  });
+
   test.each(['{"a":"__proto__"}', '{"__proto":1}', '{"\\u0061":"\\u005f_proto__"}'])(
     'takes what only resembles that key in %s',
     (text) => {

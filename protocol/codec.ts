@@ -62,8 +62,8 @@ export const jsonCodec: Codec = {
     if (fault !== undefined) return { ok: false, message: fault };
     try {
       const value: unknown = JSON.parse(message);
-      if (mayNameProto(message) && namesProto(message)) return { ok: false, message: 'the key __proto__ is not taken' };
-      return { ok: true, value };
+      const strange = mayBeStrange(message) ? strangeString(message) : undefined;
+      return strange === undefined ? { ok: true, value } : { ok: false, message: strange };
     } catch (error) {
       return { ok: false, message: (error as Error).message };
     }
@@ -109,16 +109,22 @@ function jsonFault(text: string, valuesMax: number): string | undefined {
   return values > valuesMax ? `more than ${valuesMax} values` : undefined;
 }
 
-/** False for almost every text, and cheap: the key must stand there in letters or with an escape in it. */
-function mayNameProto(text: string): boolean {
+/** False for almost every text, and cheap: what is looked for must stand there in letters or with an escape in it. */
+function mayBeStrange(text: string): boolean {
   return text.includes('__proto__') || text.includes('\\u');
 }
 
-function namesProto(text: string): boolean {
-  let found = false;
+/** What is wrong with a key or a string of the text, as msgpackFault has it of bytes. */
+function strangeString(text: string): string | undefined {
+  let fault: string | undefined;
   JSON.parse(text, (key, value: unknown) => {
-    if (key === '__proto__') found = true;
+    if (key === '__proto__') fault = 'the key __proto__ is not taken';
+    else if (HALF_A_PAIR.test(key) || (typeof value === 'string' && HALF_A_PAIR.test(value)))
+      fault = 'a string is not UTF-8';
     return value;
   });
-  return found;
+  return fault;
 }
+
+/** A surrogate without its other half: no UTF-8 can hold it. */
+const HALF_A_PAIR = /\p{Surrogate}/u;

@@ -96,6 +96,31 @@ describe('every first byte', () => {
     for (const text of ['c1', '91 c1', '81 a161 c1', '81 c1 01']) expect(fault(text)).toBe('byte 0xc1 is never used');
   });
 
+  test.each([
+    ['a byte that starts nothing', 'ff'],
+    ['a continuation without a start', '6180'],
+    ['a letter that is cut off', '61e282'],
+    ['an overlong slash', 'c0af'],
+    ['half a surrogate pair', 'eda080'],
+    ['more than Unicode has', 'f4908080'],
+  ])('a string of %s is refused, as a value and as a key', (_, text) => {
+    const string = `a${text.length / 2}${text}`;
+    for (const where of [
+      string,
+      `92 01 ${string}`,
+      `81 a161 ${string}`,
+      `81 ${string} 01`,
+      `d90${text.length / 2}${text}`,
+    ]) {
+      expect(fault(where)).toBe('a string is not UTF-8');
+    }
+    expect(fault(`c40${text.length / 2}${text}`)).toBeUndefined();
+  });
+
+  test('a string may hold all of Unicode', () => {
+    expect(msgpackFault(packr.pack('a\u0000é€😀\ufeff\ufffd\uffff'))).toBeUndefined();
+  });
+
   test('no byte is left out', () => {
     const refused = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) =>
       [EXT, 'byte 0xc1 is never used'].includes(msgpackFault(Uint8Array.of(byte)) ?? ''),

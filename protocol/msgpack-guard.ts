@@ -2,8 +2,8 @@
  * Looks over the structure of one MessagePack value before anything is built from it.
  *
  * The decoder behind us would make dates, maps, sets, errors and records from ext types, follow any depth and build a
- * hundred thousand empty arrays from a hundred kilobytes. A frame needs none of that: nil, booleans, numbers, strings,
- * binary, arrays, and maps with string keys, exactly one value, nothing behind it.
+ * hundred thousand empty arrays from a hundred kilobytes. A frame needs none of that: nil, booleans, numbers, strings
+ * (UTF-8), binary, arrays, and maps with string keys, exactly one value, nothing behind it.
  *
  * | first byte             | then                                                     |
  * |------------------------|----------------------------------------------------------|
@@ -63,8 +63,28 @@ export function msgpackFault(bytes: Uint8Array, valuesMax = MESSAGE_VALUES_MAX):
       depth += 1;
       remaining[depth] = kind === MAP ? length * 2 : length;
       inMap[depth] = kind === MAP ? 1 : 0;
-    } else offset += length;
+    } else {
+      if (kind === STRING && !isUtf8(bytes, offset, length)) return 'a string is not UTF-8';
+      offset += length;
+    }
   }
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** The decoder behind us makes something of any bytes: two of them could be taken for one key. */
+function isUtf8(bytes: Uint8Array, offset: number, length: number): boolean {
+  const end = offset + length;
+  for (let index = offset; index < end; index += 1) {
+    if (bytes[index]! < 0x80) continue;
+    try {
+      strictUtf8.decode(bytes.subarray(index, end));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+  return true;
 }
 
 const PROTO_KEY = new TextEncoder().encode('__proto__');

@@ -2,7 +2,7 @@
  * What choosing costs in a pool of a million against one of a hundred: for each strategy, with a condition that is known
  * already (choose, grant, release: `setStatus` and `usageChanged` twice) and with one that is seen for the first time.
  *
- *     npx tsc -p server/testing/tsconfig.json && node dist/server/testing/choose-bench.js
+ *     npx tsc -p server/testing && node dist/server/testing/choose-bench.js
  */
 import { STRATEGIES, type Strategy } from '../../protocol/codes.ts';
 import type { Where } from '../../protocol/where.ts';

@@ -43,5 +43,5 @@ async function plant({ edits }: Bug, dir: string): Promise<void> {
     await writeFile(join(dir, file), parts.join(replace));
   }
   const tsc = join(PROJECT, 'node_modules/.bin/tsc');
-  await promisify(execFile)(tsc, ['-p', join(dir, 'server/testing/simulation'), '--noCheck']);
+  await promisify(execFile)(tsc, ['-p', join(dir, 'server/testing'), '--noCheck']);
 }
