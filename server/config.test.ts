@@ -256,7 +256,7 @@ describe('policies', () => {
         resource_defaults: { where: { country: { eq: 'US' } }, strategy: 'random', cooldown_ms: 100, ban_ms: 1_000 },
         resources: {
           7: { where: {}, cooldown_ms: { revoked: 0, session_lost: 9_000 }, ban_max_ms: 5_000 },
-          8: { strategy: 'weighted', cooldown_ms: 7 },
+          8: { strategy: 'sticky', cooldown_ms: 7 },
         },
       },
     });
@@ -271,7 +271,7 @@ describe('policies', () => {
     expect(resources.get(8)).toEqual({
       ...usual,
       where: { country: { eq: 'US' } },
-      strategy: 'weighted',
+      strategy: 'sticky',
       cooldownMs: { released: 7, expired: 7, revoked: 7, session_lost: 7 },
     });
   });
@@ -285,10 +285,6 @@ describe('policies', () => {
     [{ where: { were: 1 } }, 'where.were: unknown field'],
     [{ where: { and: [{ labels: [] }] } }, 'where.and[0].labels: labels are a map'],
     [{ where: [] }, 'where: a condition is a map'],
-    [
-      { strategy: 'sticky' },
-      'strategy: sticky goes by a string of each request: a request that gives one needs no default',
-    ],
     [{ cooldown_ms: -1 }, 'cooldown_ms: must be an integer from 0 to 2592000000, not -1'],
     [
       { cooldown_ms: [] },

@@ -38,21 +38,13 @@ const cooldownByEnd = v.pipe(
 );
 const cooldown = v.lazy((value) => (isObject(value) ? cooldownByEnd : cooldownForAll));
 
-const strategy = v.pipe(
-  oneOf(STRATEGIES),
-  v.check(
-    (word) => word !== 'sticky',
-    'sticky goes by a string of each request: a request that gives one needs no default',
-  ),
-);
-
 const SHARE_MESSAGE = 'must be a number above 0 and below 1';
 const share = v.pipe(v.number(SHARE_MESSAGE), v.gtValue(0, SHARE_MESSAGE), v.ltValue(1, SHARE_MESSAGE));
 
 const optionalFields = {
   max_leases: v.exactOptional(integer(1, Number.MAX_SAFE_INTEGER)),
   where: v.exactOptional(wholeWhereSchema),
-  strategy: v.exactOptional(strategy),
+  strategy: v.exactOptional(oneOf(STRATEGIES)),
   cooldown_ms: v.exactOptional(cooldown),
   handover: v.exactOptional(oneOf(['fast', 'safe'])),
   ban_ms: v.exactOptional(ban),

@@ -18,7 +18,7 @@ import type { LeaseEvent } from './events.ts';
 import { granted, grantLeases } from './grants.ts';
 import type { Holder } from './holder.ts';
 import { bodyDigest, holderName, type KeyEntry } from './idempotency.ts';
-import { type Bound, refusal, select, strategyOf, type Wish, whyOf } from './select.ts';
+import { type Bound, choiceOf, refusal, select, type Wish, whyOf } from './select.ts';
 import { endsAtMs, exists, type Lease, type LeaseState, policyOf, type Resource } from './state.ts';
 
 export function acquire(state: LeaseState, command: AcquireLease, context: DecisionContext): LeaseDecision {
@@ -36,13 +36,13 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
   if (!resource || !exists(state, resource)) return unknownResource(command.resource);
   const large = tooLargeForCount(command);
   if (large) return large;
-  const before = beforeSelection(state, resource, wishOf(command), context);
+  const wish = wishOf(state, resource, command);
+  const before = beforeSelection(state, resource, wish, context);
   if (before) return { ...before, again: command };
 
-  const selection = select(state, resource, wishOf(command), context);
-  if (!('addresses' in selection)) return queue(state, resource, command, body, selection.bound, context);
+  const selection = select(state, resource, wish, context);
+  if (!('addresses' in selection)) return queue(state, resource, command, wish, body, selection.bound, context);
   const { ttlMs, clamped } = grantedTtl(state, resource.id, command.ttlMs);
-  const { strategy } = selection;
   const { events, grants } = grantLeases(
     state,
     selection.addresses,
@@ -54,8 +54,8 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
       clamped,
       deadlineMs: Math.ceil(context.nowMs) + ttlMs,
       where: command.where,
-      strategy: strategy === 'round_robin' ? undefined : strategy,
-      sticky: command.sticky,
+      strategy: wish.strategy === 'round_robin' ? undefined : wish.strategy,
+      sticky: wish.sticky,
       key,
       body,
       isMany: command.count === undefined ? undefined : true,
@@ -71,7 +71,7 @@ export function explain(state: LeaseState, command: ExplainAcquire, context: Dec
   if (!resource || !exists(state, resource)) return unknownResource(command.resource);
   const large = tooLargeForCount(command);
   if (large) return large;
-  const wish = wishOf(command);
+  const wish = wishOf(state, resource, command);
   const before = beforeSelection(state, resource, wish, context);
   if (before) return { ...before, again: command };
   const selection = select(state, resource, wish, context);
@@ -89,8 +89,8 @@ function tooLargeForCount({ where, count = 1 }: AcquireTerms): { events: []; ans
   return { events: [], answer: { type: 'rejected', code: 'bad_field', message, path: 'where' } };
 }
 
-export function wishOf({ where, strategy, sticky, count }: AcquireTerms): Wish {
-  return { where, strategy, sticky, count: count ?? 1 };
+function wishOf(state: LeaseState, resource: Resource, terms: AcquireTerms): Wish {
+  return { ...choiceOf(state, resource, terms), where: terms.where, count: terms.count ?? 1 };
 }
 
 /**
@@ -119,18 +119,19 @@ function queue(
   state: LeaseState,
   resource: Resource,
   command: AcquireLease,
+  wish: Wish,
   body: string | undefined,
   bound: Bound | undefined,
   { nowMs }: DecisionContext,
 ): LeaseDecision {
-  const { holder, waitMs = 0, request, ttlMs, where, sticky, count, key } = command;
+  const { holder, waitMs = 0, request, ttlMs, where, count, key } = command;
   if (!mayQueue(state, resource, command) || holder.kind !== 'session') {
-    return { events: [], answer: { type: 'refused', ...refusal(state, resource, wishOf(command), bound, nowMs) } };
+    return { events: [], answer: { type: 'refused', ...refusal(state, resource, wish, bound, nowMs) } };
   }
   const session = state.sessions.get(holder.session)!;
   const full = fullness(state, resource, command, session.waiterCount);
   if (full !== undefined) return { events: [], answer: { type: 'rejected', code: 'too_many', message: full } };
-  const strategy = strategyOf(state, resource, command);
+  const { strategy, sticky } = wish;
   const event = {
     type: 'AcquireQueued',
     waiter: state.lastWaiter + 1,

@@ -120,7 +120,7 @@ function isLeasableFor(waiter: Waiter, address: Address, resource: Resource): bo
   return address.serves(resource.id) && pairStatus(address, resource.id, waiter).isEligible;
 }
 
-function wishOfWaiter({ where, strategy, sticky, count }: Waiter): Wish & { strategy: NonNullable<Wish['strategy']> } {
+function wishOfWaiter({ where, strategy, sticky, count }: Waiter): Wish {
   return { where, strategy: strategy ?? 'round_robin', sticky, count: count ?? 1 };
 }
 

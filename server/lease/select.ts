@@ -4,15 +4,21 @@ import { WHY_EXACT_MAX } from '../../protocol/limits.ts';
 import type { Where } from '../../protocol/where.ts';
 import { type Address } from './address.ts';
 import { whereOf } from './apply-waiting.ts';
+import type { AcquireTerms } from './commands.ts';
+import { holderName } from './idempotency.ts';
 import { SLOW_INTERVAL_MS } from './policy.ts';
 import type { Condition } from './resource-pool.ts';
 import { type LeaseState, policyOf, type Resource } from './state.ts';
 import { conjuncts } from './where.ts';
 
-export interface Wish {
-  readonly where: Where | undefined;
-  readonly strategy: Strategy | undefined;
+/** How to choose among what fits; `sticky` goes with the strategy of that name. */
+export interface Choice {
+  readonly strategy: Strategy;
   readonly sticky: string | undefined;
+}
+
+export interface Wish extends Choice {
+  readonly where: Where | undefined;
   readonly count: number;
 }
 
@@ -23,7 +29,7 @@ export interface Refusal {
 }
 
 export type Selection =
-  | { readonly addresses: readonly Address[]; readonly strategy: Strategy }
+  | { readonly addresses: readonly Address[] }
   /** None; `bound`: because of it, and not for want of addresses. */
   | { readonly bound: Bound | undefined };
 
@@ -40,14 +46,13 @@ export function select(state: LeaseState, resource: Resource, wish: Wish, contex
   const condition = resource.pool.condition(whereOf(state, resource, wish.where));
   const bound = boundOf(state, resource, wish.count, context.nowMs);
   if (bound || condition.eligibleCount < wish.count) return { bound };
-  const strategy = strategyOf(state, resource, wish);
-  return { addresses: choose(resource, condition, { ...wish, strategy }, wish.count, context), strategy };
+  return { addresses: choose(resource, condition, wish, wish.count, context) };
 }
 
 export function choose(
   resource: Resource,
   condition: Condition<Address>,
-  { strategy, sticky }: { readonly strategy: Strategy; readonly sticky: string | undefined },
+  { strategy, sticky }: Choice,
   count: number,
   context: SelectContext,
 ): readonly Address[] {
@@ -55,14 +60,11 @@ export function choose(
   return condition.choose({ strategy, sticky: sticky ?? '', turn: resource.grants, random, count });
 }
 
-/** A string to stick to asks for `sticky`; who names neither gets the resource's default. */
-export function strategyOf(
-  state: LeaseState,
-  resource: Resource,
-  { strategy, sticky }: { readonly strategy?: Strategy | undefined; readonly sticky?: string | undefined },
-): Strategy {
-  if (strategy !== undefined) return strategy;
-  return sticky === undefined ? (policyOf(state, resource.id).strategy ?? 'round_robin') : 'sticky';
+/** A string to stick to asks for `sticky`; who names neither gets the resource's default, and sticks by its own name. */
+export function choiceOf(state: LeaseState, resource: Resource, { strategy, sticky, holder }: AcquireTerms): Choice {
+  if (strategy !== undefined || sticky !== undefined) return { strategy: strategy ?? 'sticky', sticky };
+  const byDefault = policyOf(state, resource.id).strategy ?? 'round_robin';
+  return { strategy: byDefault, sticky: byDefault === 'sticky' ? holderName(holder) : undefined };
 }
 
 /** What keeps `count` more leases from being granted, whatever addresses there are. */

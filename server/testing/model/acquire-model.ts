@@ -17,7 +17,7 @@ export type AcquireOutcome =
   | { readonly kind: 'refused'; readonly reason: RefusedReason; readonly why: Why };
 
 export function outcomeOf(model: LeaseModel, command: AcquireLease): AcquireOutcome {
-  const { holder, resource, ttlMs, request, where, sticky, waitMs = 0, count, key } = command;
+  const { holder, resource, ttlMs, request, waitMs = 0, count, key } = command;
   if (!model.isPresent(holder)) return { kind: 'rejected', code: 'not_holder' };
   const entry = key === undefined ? undefined : model.findKey(holder, key);
   if (entry) {
@@ -29,14 +29,14 @@ export function outcomeOf(model: LeaseModel, command: AcquireLease): AcquireOutc
   if (!model.exists(resource)) return { kind: 'rejected', code: 'unknown_resource' };
   const terms = termsOf(model, command);
   const bound = boundOf(model, resource, count ?? 1);
-  const candidates = eligible(model, resource, where);
+  const candidates = eligible(model, resource, command.where);
   if (!bound && candidates.length >= (count ?? 1)) return { kind: 'granted', eligible: candidates, terms };
   if (mayWait(model, command) && holder.kind === 'session') {
     const times = { atMs: model.nowMs, untilMs: Math.ceil(model.nowMs) + waitMs };
-    const asked = { resource, request, ttlMs, where, strategy: terms.strategy, sticky, count, key };
+    const asked = { resource, request, ttlMs, ...terms, count, key };
     return { kind: 'queued', event: { type: 'AcquireQueued', waiter: 0, session: holder.session, ...times, ...asked } };
   }
-  const why = whyOf(model, resource, where, count ?? 1, bound);
+  const why = whyOf(model, resource, command.where, count ?? 1, bound);
   return { kind: 'refused', reason: bound?.reason ?? 'none_available', why };
 }
 
@@ -58,10 +58,12 @@ function mayWait(model: LeaseModel, { holder, resource, waitMs = 0, count = 1 }:
 }
 
 /** A string stands for sticky; else the resource's own strategy; round robin is what nobody has to name. */
-function termsOf(model: LeaseModel, { resource, where, strategy, sticky }: AcquireTerms): ModelTerms {
-  const own = sticky === undefined ? model.policy(resource).strategy : 'sticky';
-  const chosen = strategy ?? own;
-  return { where, strategy: chosen === 'round_robin' ? undefined : chosen, sticky };
+function termsOf(model: LeaseModel, { holder, resource, where, strategy, sticky }: AcquireTerms): ModelTerms {
+  if (strategy !== undefined) return { where, strategy: strategy === 'round_robin' ? undefined : strategy, sticky };
+  if (sticky !== undefined) return { where, strategy: 'sticky', sticky };
+  const { strategy: own } = model.policy(resource);
+  if (own === 'sticky') return { where, strategy: own, sticky: Object.values(holder).join(' ') };
+  return { where, strategy: own === 'round_robin' ? undefined : own, sticky };
 }
 
 /** What a repetition has to repeat. */

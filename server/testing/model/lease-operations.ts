@@ -120,7 +120,7 @@ const policy: fc.Arbitrary<Partial<ResourcePolicy>> = fc
     ttlMaxMs: rarely(3, 10_000),
     maxLeases: rarely(3, 1, 2, 3),
     where: rarely(5, { country: { ne: 'FR' } }, { rpw: { lt: 10 } }),
-    strategy: maybe(...STRATEGIES.filter((name) => name !== 'sticky')),
+    strategy: maybe(...STRATEGIES),
     cooldownMs: rarely(3, { released: 2_000, expired: 3_000 }, { revoked: 5_000, session_lost: 1_500, released: 500 }),
     handover: maybe<'safe' | 'fast'>('safe', 'fast'),
     banMs: maybe(2_000, 2_000),

@@ -6,8 +6,6 @@ import type { Random } from './random.ts';
 export const COUNTRIES = ['US', 'CA', 'DE', 'JP'] as const;
 export const TIERS = ['a', 'b'] as const;
 
-/** A resource's default goes by no text of a request. */
-const DEFAULT_STRATEGIES = STRATEGIES.filter((strategy) => strategy !== 'sticky');
 /** Chance of each thing that an operator may set. */
 const SET_CHANCE = 0.3;
 
@@ -45,7 +43,7 @@ function drawPolicy(random: Random, unitMs: number, ttlBounds: TtlBounds): Resou
     ...ttlBounds,
     ...maybe(() => ({ maxLeases: 1 + random.below(8) })),
     ...maybe(() => ({ where: drawWhere(random) })),
-    ...maybe(() => ({ strategy: random.pick(DEFAULT_STRATEGIES) })),
+    ...maybe(() => ({ strategy: random.pick(STRATEGIES) })),
     ...maybe(() => ({
       cooldownMs: {
         ...maybe(() => ({ released: someMs(1, 50) })),
@@ -93,5 +91,5 @@ export function drawWhere(random: Random): Where {
 
 /** What a request may name beside a text to stick to. */
 export function drawStrategy(random: Random): Exclude<Strategy, 'sticky'> {
-  return random.pick(DEFAULT_STRATEGIES) as Exclude<Strategy, 'sticky'>;
+  return random.pick(STRATEGIES) as Exclude<Strategy, 'sticky'>;
 }
