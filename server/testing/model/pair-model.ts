@@ -152,8 +152,9 @@ export function bansOf(model: LeaseModel, { address, resource }: ModelLease): Mo
   const ban = (marks: ModelMarks, of: number | undefined): ModelBan => {
     const level = levelOf(model, marks, resource);
     const untilMs = Math.ceil(model.nowMs) + Math.min(banMs * 2 ** level, banMaxMs);
-    const { reason = 'banned', untilMs: knownMs = 0 } = marks.quarantine ?? {};
-    return { resource: of, reason, level: level + 1, untilMs: Math.max(untilMs, knownMs) };
+    // An operator's quarantine that the ban outlasts ends as the ban's.
+    const longer = marks.quarantine && marks.quarantine.untilMs >= untilMs ? marks.quarantine : undefined;
+    return { resource: of, reason: 'banned', level: level + 1, untilMs, ...longer };
   };
   const others = address.pairs.filter((pair) => pair.resource !== resource && levelOf(model, pair, pair.resource) > 0);
   const bans = [ban(pairOf(address, resource), resource)];
