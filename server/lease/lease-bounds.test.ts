@@ -122,5 +122,6 @@ describe('a session', () => {
     const opened = bench.run({ ...opening, resume });
     const ended = opened.type === 'opened' ? opened.ended.map(({ lease }) => lease) : [];
     expect(ended).toEqual(tokens.slice(1));
+    expect(ended).toHaveLength(1_024);
   });
 });
