@@ -32,10 +32,11 @@ export function statusOf(
   const leases = model.unended().filter((lease) => lease.address === address);
   const pair = pairOf(address, resource);
   const own = leases.find((lease) => lease.resource === resource);
-  if (own) return not('leased', endsAtMs(own));
-  if (pair.reservedFor && pair.reservedFor !== collector) return not('reserved', pair.reservedFor.untilMs);
   const quarantines = [pair.quarantine, address.quarantine].flatMap((one) => one?.untilMs ?? []);
-  if (quarantines.length > 0) return not('quarantined', Math.max(...quarantines));
+  const rests = [...quarantines, pair.coolingUntilMs ?? 0];
+  if (own) return not('leased', Math.max(endsAtMs(own), ...rests));
+  if (pair.reservedFor && pair.reservedFor !== collector) return not('reserved', pair.reservedFor.untilMs);
+  if (quarantines.length > 0) return not('quarantined', Math.max(...rests));
   if (pair.coolingUntilMs !== undefined) return not('cooling', pair.coolingUntilMs);
   if (address.isUnhealthy) return not('unhealthy', Infinity);
   if (address.isDraining) return not('draining', Infinity);
