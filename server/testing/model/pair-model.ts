@@ -64,7 +64,8 @@ export function boundOf(model: LeaseModel, resource: number, count: number, ownC
   const leases = model.unended(resource);
   const reserved = model.addresses.filter((address) => pairOf(address, resource).reservedFor).length;
   if (maxLeases !== undefined && leases.length + reserved - ownCount + count > maxLeases) {
-    return { reason: 'max_leases', untilMs: Math.min(...leases.map(endsAtMs)) };
+    const untilMs = count > maxLeases ? Infinity : Math.min(...leases.map(endsAtMs));
+    return { reason: 'max_leases', untilMs };
   }
   if (slowShare === undefined) return undefined;
   const serving = model.serving(resource);
