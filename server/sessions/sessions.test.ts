@@ -173,6 +173,25 @@ describe('a session', () => {
     expect(late.frames).toMatchObject([{ type: 'welcome', resumed: false }]);
   });
 
+  it.each([
+    ['its close with 1000', (peer: Peer) => peer.close(1_000)],
+    ['its bye', (peer: Peer) => peer.send({ type: 'bye' })],
+  ])('is ended by %s, whatever window it asked for', async (_how, leave) => {
+    const { scheduler, open } = await start();
+    const [peer, other] = [await open({ resume_window_ms: 60_000 }), await open()];
+    const [welcome] = peer.frames;
+    if (welcome?.type !== 'welcome') throw new Error('no welcome');
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    leave(peer);
+    await scheduler.advance(10);
+    other.send(acquire(2));
+    await scheduler.advance(10);
+    expect(other.types).toEqual(['welcome', 'granted']);
+    const late = await open({ resume: { session: welcome.session, secret: welcome.secret } });
+    expect(late.frames).toMatchObject([{ type: 'welcome', resumed: false, leases: [], ended: [] }]);
+  });
+
   it('is told of both that a cancel releases: a lease that is to be revoked, and its substitute', async () => {
     const { scheduler, leases, open } = await start();
     const [record, other] = ['10.0.0.1:1', '10.0.0.2:1'].map((address) => ({
