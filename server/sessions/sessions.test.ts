@@ -192,6 +192,19 @@ describe('a session', () => {
     expect(late.frames).toMatchObject([{ type: 'welcome', resumed: false, leases: [], ended: [] }]);
   });
 
+  it('is lost by bytes that are no frame like by any drop, and at once where it asked for no window', async () => {
+    const { scheduler, open } = await start();
+    const [peer, other] = [await open(), await open()];
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    peer.send(7 as unknown as CollectorFrame);
+    await scheduler.advance(10);
+    expect(peer.closed).toBe(4500);
+    other.send(acquire(2));
+    await scheduler.advance(10);
+    expect(other.types).toEqual(['welcome', 'granted']);
+  });
+
   it('is told of both that a cancel releases: a lease that is to be revoked, and its substitute', async () => {
     const { scheduler, leases, open } = await start();
     const [record, other] = ['10.0.0.1:1', '10.0.0.2:1'].map((address) => ({
