@@ -4,7 +4,7 @@ import { LeaseBench } from '../testing/lease-bench.ts';
 import { pairStatus } from './pair.ts';
 
 const DAY_MS = 86_400_000;
-/** Waits that one turn's look at what is due ends at most. */
+/** What one turn's look at what is due ends at most, waits or leases. */
 const PER_DUE = 1_000;
 
 it('revokes a lease that was renewed up to its announced revocation, with the reason', () => {
@@ -80,4 +80,14 @@ it('gives nothing to waits that are over, however many of them a pause has left'
   bench.driver.pause(120_000);
   bench.granted('a', 1);
   expect(bench.holders()).toEqual(['a']);
+});
+
+it('gives no lease past its deadline again by its key, though a pause has left more ends than one turn takes', () => {
+  const terms = { count: 100, ttlMs: 10_000 };
+  const bench = new LeaseBench(3 * PER_DUE);
+  for (let key = 0; key < 30; key += 1) bench.granted('a', key, { ...terms, key: `k${key}` });
+  bench.driver.pause(60_000);
+  for (const key of ['k0', 'k15', 'k29']) {
+    expect(bench.acquire('a', 30, { ...terms, key })).toMatchObject({ type: 'rejected', code: 'lease_lost' });
+  }
 });
