@@ -42,16 +42,17 @@ export function due(state: LeaseState, command: Due, context: DecisionContext): 
 
 /**
  * Ends and rests make room for who waits, so that the grants come in the same turn; what ends in masses comes in slices,
- * and those who wait are served between them.
+ * and those who wait are served between them. Whoever is refused since its time is over is told how things stand after
+ * all that: a lease past its deadline has ended in that, too.
  */
 function nextStep(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
   const { nowMs } = context;
   return (
     dayStep(state, context) ??
     suspendedOverdue(state, context) ??
-    timeoutStep(state, context) ??
     matchStepOfAny(state, context) ??
     expireStepOfAny(state, context) ??
+    timeoutStep(state, context) ??
     addressReturnStep(state, nowMs) ??
     withdrawStep(state, context) ??
     noticeStep(state, nowMs) ??

@@ -39,10 +39,11 @@ function banTerms(
   const { banMs = 0, banMaxMs = BAN_MAX_MS } = policyOf(state, resource);
   const level = levelAt(banned?.bans, nowMs, decayMs(state, resource));
   const ownUntilMs = Math.ceil(nowMs) + Math.min(banMs * 2 ** level, banMaxMs);
-  const untilMs = Math.max(ownUntilMs, banned?.quarantine?.untilMs ?? 0);
+  const { reason: presentReason = 'banned', untilMs: presentUntilMs = 0 } = banned?.quarantine ?? {};
+  const untilMs = Math.max(ownUntilMs, presentUntilMs);
   return {
-    // An operator's word stands until the operator takes it back or its time is over.
-    reason: banned?.quarantine?.reason === 'operator' ? 'operator' : 'banned',
+    // An operator's word stands until its time is over: beyond that it is the ban's, probation and all.
+    reason: presentUntilMs >= ownUntilMs ? presentReason : 'banned',
     level: level + 1,
     atMs: nowMs,
     untilMs: untilMs === Infinity ? undefined : untilMs,

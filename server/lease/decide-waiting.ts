@@ -33,6 +33,9 @@ export function matchStep(state: LeaseState, resource: Resource, context: Decisi
   const single = boundOf(state, resource, 1, nowMs);
   const best = single ? undefined : bestSingle(resource);
   const count = bestCount(state, resource, best, single, nowMs);
+  const next = count ?? (best && headOf(best));
+  // A pause may have left more waits that are over than one turn ends: what came free since is for others.
+  if (next && next.untilMs <= nowMs) return timeoutStep(state, context);
   if (count) return serveCount(state, resource, count, context);
   if (best) return answerWaiter(state, resource, headOf(best), 1, context);
   // Without anybody's doing a slow-down ends, and requests of a week ago age out.

@@ -1,68 +1,14 @@
 /** Where rules meet: each of these once went wrong, or would without a word in the code that says why. */
 import { expect, it } from 'vitest';
-import { LeaseDriver } from '../testing/lease-driver.ts';
-import type { AcquireLease, LeaseAnswer, LeaseCommand, LeaseNotice } from './commands.ts';
+import { LeaseBench } from '../testing/lease-bench.ts';
 import { pairStatus } from './pair.ts';
-import type { ResourcePolicy } from './policy.ts';
 
-const LIMITS = { ttlMinMs: 200, ttlMaxMs: 1e9 };
 const DAY_MS = 86_400_000;
-
-/** Sessions `a`, `b`, `c` and a pool of `size` addresses for the resources 1 and 2. */
-class Bench {
-  readonly driver = new LeaseDriver();
-
-  constructor(size: number, policy: Partial<ResourcePolicy> = {}, rpw = 0) {
-    this.run({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 0 });
-    this.configure(policy);
-    const records = Array.from({ length: size }, (_, index) => {
-      return { address: `p${index + 1}`, country: 'US', rpw, resource_ids: [1, 2] };
-    });
-    this.run({ type: 'ImportPool', records, replace: false });
-    for (const session of ['a', 'b', 'c']) {
-      this.run({ type: 'OpenSession', session, secretHash: '', resumeWindowMs: 0, sessionsMax: 9 });
-    }
-  }
-
-  configure(policy: Partial<ResourcePolicy>): void {
-    this.run({ type: 'Configure', defaultPolicy: { ...LIMITS, ...policy }, policies: new Map() });
-  }
-
-  run(command: LeaseCommand): LeaseAnswer {
-    const decisions = this.driver.execute(command);
-    return decisions.findLast(({ answer }) => answer !== undefined)!.answer!;
-  }
-
-  acquire(session: string, request: number, terms: Partial<AcquireLease> = {}): LeaseAnswer {
-    const holder = { kind: 'session', session } as const;
-    return this.run({ type: 'AcquireLease', holder, resource: 1, ttlMs: 60_000, request, ...terms });
-  }
-
-  /** Tokens of what is granted at once. */
-  granted(session: string, request: number, terms: Partial<AcquireLease> = {}): number[] {
-    const answer = this.acquire(session, request, terms);
-    if (answer.type !== 'granted') throw new Error(`request ${request} is ${answer.type}`);
-    return answer.grants.map(({ lease }) => lease);
-  }
-
-  release(session: string, leases: readonly number[], outcome?: 'banned'): void {
-    for (const lease of leases) {
-      const holder = { kind: 'session', session } as const;
-      this.run({ type: 'ReleaseLease', holder, lease, ...(outcome && { outcome }) });
-    }
-  }
-
-  advance(ms: number): LeaseNotice[] {
-    return this.driver.advance(ms).flatMap(({ notices }) => notices);
-  }
-
-  holders(): string[] {
-    return Array.from(this.driver.state.leases.values(), ({ holder }) => ('session' in holder ? holder.session : ''));
-  }
-}
+/** What one turn's look at what is due ends at most, waits or leases. */
+const PER_DUE = 1_000;
 
 it('revokes a lease that was renewed up to its announced revocation, with the reason', () => {
-  const bench = new Bench(1);
+  const bench = new LeaseBench(1);
   const leases = bench.granted('a', 1);
   bench.run({ type: 'RevokeLeases', leases, reason: 'operator', deadlineMs: 90_000 });
   bench.run({ type: 'RenewLeases', holder: { kind: 'session', session: 'a' }, leases, ttlMs: 3_600_000 });
@@ -70,7 +16,7 @@ it('revokes a lease that was renewed up to its announced revocation, with the re
 });
 
 it('refuses a count whose condition, written with each lease, would not fit one commit', () => {
-  const bench = new Bench(100);
+  const bench = new LeaseBench(100);
   const where = { address: { nin: Array.from({ length: 900 }, (_, index) => `${'x'.repeat(60)}${index}`) } };
   const holder = { kind: 'session', session: 'a' } as const;
   expect(bench.acquire('a', 1, { where, count: 100 })).toMatchObject({ type: 'rejected', path: 'where' });
@@ -80,7 +26,7 @@ it('refuses a count whose condition, written with each lease, would not fit one 
 });
 
 it('serves who waits for a lower rpw when the day turns, whoever else asks for anything', () => {
-  const bench = new Bench(1, {}, 500);
+  const bench = new LeaseBench(1, {}, 500);
   bench.driver.pause(7 * DAY_MS - 5_000);
   expect(bench.acquire('a', 1, { where: { rpw: { lt: 500 } }, waitMs: 60_000 }).type).toBe('queued');
   bench.advance(6_000);
@@ -88,7 +34,7 @@ it('serves who waits for a lower rpw when the day turns, whoever else asks for a
 });
 
 it('lets no count collect that max_leases now forbids', () => {
-  const bench = new Bench(3);
+  const bench = new LeaseBench(3);
   const held = bench.granted('a', 1, { count: 3 });
   bench.acquire('b', 1, { count: 3, waitMs: 60_000 });
   bench.configure({ maxLeases: 2 });
@@ -97,7 +43,7 @@ it('lets no count collect that max_leases now forbids', () => {
 });
 
 it('lets the next count collect where the pool will never be enough for the oldest', () => {
-  const bench = new Bench(3);
+  const bench = new LeaseBench(3);
   const [first, ...others] = bench.granted('a', 1, { count: 3 });
   bench.acquire('b', 1, { count: 5, waitMs: 60_000 });
   bench.acquire('c', 1, { count: 2, waitMs: 60_000 });
@@ -108,7 +54,7 @@ it('lets the next count collect where the pool will never be enough for the olde
 });
 
 it('gives what a revoked lease leaves to who waits, before it is a substitute for the next', () => {
-  const bench = new Bench(2);
+  const bench = new LeaseBench(2);
   const leases = bench.granted('a', 1, { count: 2 });
   bench.acquire('b', 1, { waitMs: 60_000 });
   bench.run({ type: 'RevokeLeases', leases, reason: 'operator' });
@@ -116,11 +62,32 @@ it('gives what a revoked lease leaves to who waits, before it is a substitute fo
 });
 
 it('knows for every pair of an address on probation until when its one lease is renewed', () => {
-  const bench = new Bench(1, { banMs: 1_000, banAddressAfter: 1 });
+  const bench = new LeaseBench(1, { banMs: 1_000, banAddressAfter: 1 });
   bench.release('a', bench.granted('a', 1), 'banned');
   bench.advance(2_000);
   const leases = bench.granted('a', 2);
   bench.run({ type: 'RenewLeases', holder: { kind: 'session', session: 'a' }, leases, ttlMs: 3_600_000 });
   for (const { id, pool } of bench.driver.state.resources.values()) pool.verify((address) => pairStatus(address, id));
   expect(bench.acquire('a', 3, { resource: 2 })).toMatchObject({ type: 'refused', retryAfterMs: 3_600_000 });
+});
+
+it('gives nothing to waits that are over, however many of them a pause has left', () => {
+  const bench = new LeaseBench(1);
+  bench.granted('a', 0);
+  for (let request = 0; request < 2 * PER_DUE; request += 1) {
+    bench.acquire(request < PER_DUE ? 'b' : 'c', request, { waitMs: 10_000 });
+  }
+  bench.driver.pause(120_000);
+  bench.granted('a', 1);
+  expect(bench.holders()).toEqual(['a']);
+});
+
+it('gives no lease past its deadline again by its key, though a pause has left more ends than one turn takes', () => {
+  const terms = { count: 100, ttlMs: 10_000 };
+  const bench = new LeaseBench(3 * PER_DUE);
+  for (let key = 0; key < 30; key += 1) bench.granted('a', key, { ...terms, key: `k${key}` });
+  bench.driver.pause(60_000);
+  for (const key of ['k0', 'k15', 'k29']) {
+    expect(bench.acquire('a', 30, { ...terms, key })).toMatchObject({ type: 'rejected', code: 'lease_lost' });
+  }
 });

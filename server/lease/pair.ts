@@ -42,14 +42,13 @@ export type Resting = IndexedHeap<Pair>;
  */
 export function pairStatus(address: Address, resource: number, collector?: Waiter): PairStatus {
   const lease = address.leaseFor(resource);
-  if (lease) return { state: 'leased', untilMs: endsAtMs(lease), isEligible: false };
   const pair = address.pairs?.get(resource);
+  // One state hides the next, and the pair is free when all of them are over.
+  const restMs = Math.max(pair?.quarantine?.untilMs ?? 0, address.quarantine?.untilMs ?? 0, pair?.coolingUntilMs ?? 0);
+  if (lease) return { state: 'leased', untilMs: Math.max(endsAtMs(lease), restMs), isEligible: false };
   if (pair?.reservedFor && pair.reservedFor !== collector)
     return { state: 'reserved', untilMs: pair.reservedFor.untilMs, isEligible: false };
-  if (pair?.quarantine || address.quarantine) {
-    const untilMs = Math.max(pair?.quarantine?.untilMs ?? 0, address.quarantine?.untilMs ?? 0);
-    return { state: 'quarantined', untilMs, isEligible: false };
-  }
+  if (pair?.quarantine || address.quarantine) return { state: 'quarantined', untilMs: restMs, isEligible: false };
   if (pair?.coolingUntilMs !== undefined) return { state: 'cooling', untilMs: pair.coolingUntilMs, isEligible: false };
   if (address.isUnhealthy) return { state: 'unhealthy', untilMs: Infinity, isEligible: false };
   if (address.isDraining) return { state: 'draining', untilMs: Infinity, isEligible: false };

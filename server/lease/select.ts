@@ -120,7 +120,7 @@ export function whyOf(
   const { pool } = resource;
   const condition = pool.condition(whereOf(state, resource, wish.where));
   const survey = condition.survey(whyMax);
-  const soonestMs = soonest(resource, bound, survey.soonestMs);
+  const soonestMs = soonest(resource, wish, bound, survey.soonestMs);
   const isShort = !bound && wish.count === 1 && condition.eligibleCount === 0;
   const relax =
     isShort && wish.where
@@ -137,7 +137,9 @@ export function whyOf(
   };
 }
 
-function soonest(resource: Resource, bound: Bound | undefined, addressMs: number): number {
+function soonest(resource: Resource, { count }: Wish, bound: Bound | undefined, addressMs: number): number {
   if (bound?.reason === 'slowed') return bound.untilMs;
-  return bound ? (resource.leases.peekKey() ?? Infinity) : addressMs;
+  if (!bound) return addressMs;
+  // More at a time than the policy allows: no end of a lease makes room for that.
+  return count > bound.maxLeases ? Infinity : (resource.leases.peekKey() ?? Infinity);
 }

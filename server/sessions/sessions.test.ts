@@ -156,6 +156,55 @@ describe('a session', () => {
     expect(newer.types).toEqual(['welcome', 'granted']);
   });
 
+  it('is kept for the window that it was told of, which is bounded, and not longer', async () => {
+    const { scheduler, open } = await start();
+    const peer = await open({ resume_window_ms: 3_600_000 });
+    const [welcome] = peer.frames;
+    if (welcome?.type !== 'welcome') throw new Error('no welcome');
+    expect(welcome.limits.resume_window_ms).toBe(60_000);
+    const resume = { session: welcome.session, secret: welcome.secret };
+    peer.close(1_006);
+    await scheduler.advance(59_000);
+    const back = await open({ resume_window_ms: 3_600_000, resume });
+    expect(back.frames).toMatchObject([{ resumed: true, session: welcome.session, secret: welcome.secret }]);
+    back.close(1_006);
+    await scheduler.advance(61_000);
+    const late = await open({ resume });
+    expect(late.frames).toMatchObject([{ type: 'welcome', resumed: false }]);
+  });
+
+  it.each([
+    ['its close with 1000', (peer: Peer) => peer.close(1_000)],
+    ['its bye', (peer: Peer) => peer.send({ type: 'bye' })],
+  ])('is ended by %s, whatever window it asked for', async (_how, leave) => {
+    const { scheduler, open } = await start();
+    const [peer, other] = [await open({ resume_window_ms: 60_000 }), await open()];
+    const [welcome] = peer.frames;
+    if (welcome?.type !== 'welcome') throw new Error('no welcome');
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    leave(peer);
+    await scheduler.advance(10);
+    other.send(acquire(2));
+    await scheduler.advance(10);
+    expect(other.types).toEqual(['welcome', 'granted']);
+    const late = await open({ resume: { session: welcome.session, secret: welcome.secret } });
+    expect(late.frames).toMatchObject([{ type: 'welcome', resumed: false, leases: [], ended: [] }]);
+  });
+
+  it('is lost by bytes that are no frame like by any drop, and at once where it asked for no window', async () => {
+    const { scheduler, open } = await start();
+    const [peer, other] = [await open(), await open()];
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    peer.send(7 as unknown as CollectorFrame);
+    await scheduler.advance(10);
+    expect(peer.closed).toBe(4500);
+    other.send(acquire(2));
+    await scheduler.advance(10);
+    expect(other.types).toEqual(['welcome', 'granted']);
+  });
+
   it('is told of both that a cancel releases: a lease that is to be revoked, and its substitute', async () => {
     const { scheduler, leases, open } = await start();
     const [record, other] = ['10.0.0.1:1', '10.0.0.2:1'].map((address) => ({

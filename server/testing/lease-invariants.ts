@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { holderName } from '../lease/idempotency.ts';
 import type { IndexedHeap } from '../lease/indexed-heap.ts';
 import { type Pair, pairStatus, restsUntilMs } from '../lease/pair.ts';
 import { endsAtMs, type Lease, type LeaseState, type Resource } from '../lease/state.ts';
+
+/** How the names of sessions begin among the holders of keys. */
+const SESSION_KEYS = holderName({ kind: 'session', session: '' });
 
 /** Throws where an index of the state says something else than the state itself. */
 export function checkIndexes(state: LeaseState): void {
@@ -17,6 +21,7 @@ export function checkIndexes(state: LeaseState): void {
   checkHeap(state.expiry, new Map(busy.map((resource) => [resource, earliest(resource)])), 'expiry');
   checkSessions(state, leases);
   checkWaiters(state, pairs);
+  checkKeys(state);
 
   const classes = new Uint32Array(state.ttlClasses.length);
   for (const { ttlMs } of leases) classes[Math.floor(Math.log2(ttlMs))]! += 1;
@@ -93,6 +98,18 @@ function checkWaiters(state: LeaseState, pairs: readonly Pair[]): void {
     assert.deepEqual([queue.size, queue.activeCount], [own.length, active.length], `waiters for resource ${id}`);
     const reserved = own.reduce((sum, waiter) => sum + waiter.reserved.size, 0);
     assert.equal(queue.reservedCount, reserved, `what is kept of resource ${id}`);
+  }
+}
+
+/** No key outlives its session, or speaks of a waiter that isn't there. */
+function checkKeys(state: LeaseState): void {
+  const gone = new Set(state.keys.keys());
+  for (const session of state.sessions.keys()) gone.delete(holderName({ kind: 'session', session }));
+  for (const name of gone) assert.ok(!name.startsWith(SESSION_KEYS), `keys of ${name}, which has ended`);
+  for (const [name, keys] of state.keys) {
+    for (const { key, waiter } of keys.entries()) {
+      if (waiter !== undefined) assert.equal(state.waiters.get(waiter)?.key, key, `key ${key} of ${name} waits`);
+    }
   }
 }
 

@@ -32,10 +32,11 @@ export function statusOf(
   const leases = model.unended().filter((lease) => lease.address === address);
   const pair = pairOf(address, resource);
   const own = leases.find((lease) => lease.resource === resource);
-  if (own) return not('leased', endsAtMs(own));
-  if (pair.reservedFor && pair.reservedFor !== collector) return not('reserved', pair.reservedFor.untilMs);
   const quarantines = [pair.quarantine, address.quarantine].flatMap((one) => one?.untilMs ?? []);
-  if (quarantines.length > 0) return not('quarantined', Math.max(...quarantines));
+  const rests = [...quarantines, pair.coolingUntilMs ?? 0];
+  if (own) return not('leased', Math.max(endsAtMs(own), ...rests));
+  if (pair.reservedFor && pair.reservedFor !== collector) return not('reserved', pair.reservedFor.untilMs);
+  if (quarantines.length > 0) return not('quarantined', Math.max(...rests));
   if (pair.coolingUntilMs !== undefined) return not('cooling', pair.coolingUntilMs);
   if (address.isUnhealthy) return not('unhealthy', Infinity);
   if (address.isDraining) return not('draining', Infinity);
@@ -63,7 +64,8 @@ export function boundOf(model: LeaseModel, resource: number, count: number, ownC
   const leases = model.unended(resource);
   const reserved = model.addresses.filter((address) => pairOf(address, resource).reservedFor).length;
   if (maxLeases !== undefined && leases.length + reserved - ownCount + count > maxLeases) {
-    return { reason: 'max_leases', untilMs: Math.min(...leases.map(endsAtMs)) };
+    const untilMs = count > maxLeases ? Infinity : Math.min(...leases.map(endsAtMs));
+    return { reason: 'max_leases', untilMs };
   }
   if (slowShare === undefined) return undefined;
   const serving = model.serving(resource);
@@ -152,8 +154,9 @@ export function bansOf(model: LeaseModel, { address, resource }: ModelLease): Mo
   const ban = (marks: ModelMarks, of: number | undefined): ModelBan => {
     const level = levelOf(model, marks, resource);
     const untilMs = Math.ceil(model.nowMs) + Math.min(banMs * 2 ** level, banMaxMs);
-    const { reason = 'banned', untilMs: knownMs = 0 } = marks.quarantine ?? {};
-    return { resource: of, reason, level: level + 1, untilMs: Math.max(untilMs, knownMs) };
+    // An operator's quarantine that the ban outlasts ends as the ban's.
+    const longer = marks.quarantine && marks.quarantine.untilMs >= untilMs ? marks.quarantine : undefined;
+    return { resource: of, reason: 'banned', level: level + 1, untilMs, ...longer };
   };
   const others = address.pairs.filter((pair) => pair.resource !== resource && levelOf(model, pair, pair.resource) > 0);
   const bans = [ban(pairOf(address, resource), resource)];

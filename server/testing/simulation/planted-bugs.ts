@@ -36,7 +36,7 @@ export const BUGS: readonly Bug[] = [
     'a pair is granted while it is leased',
     [
       PAIR,
-      "state: 'leased', untilMs: endsAtMs(lease), isEligible: false",
+      "state: 'leased', untilMs: Math.max(endsAtMs(lease), restMs), isEligible: false",
       "state: 'leased', untilMs: 0, isEligible: true",
     ],
     [INDEX, 'if (address.leaseFor(lease.resource)) {', 'if (false) {'],
