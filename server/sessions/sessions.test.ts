@@ -229,6 +229,22 @@ describe('a session', () => {
     expect(answered).toEqual([...Array.from({ length: 100 }, (_, index) => index), 1_000]);
   });
 
+  it.each([
+    ['conditions of many operators', { where: { or: Array.from({ length: 60 }, () => ({ rpw: { lt: 0 } })) } }],
+    ['counts', { count: 100 }],
+  ])('takes few %s in one turn', async (_, costly) => {
+    const { scheduler, open } = await start();
+    const greedy = await open({ batch: true });
+    greedy.send(Array.from({ length: 20 }, (__, index) => ({ ...acquire(index), ...costly })));
+    let before = greedy.frames.length;
+    while (greedy.frames.length < 21) {
+      await scheduler.runTurn();
+      // What two turns have decided may be released together.
+      expect(greedy.frames.length - before).toBeLessThanOrEqual(2);
+      before = greedy.frames.length;
+    }
+  });
+
   it('takes what came before a close, however many turns it needs', async () => {
     const { scheduler, open } = await start();
     const greedy = await open({ batch: true });
