@@ -261,6 +261,18 @@ describe('a session', () => {
     expect(other.frames.at(-1)).toMatchObject({ type: 'granted', address: { rpw: 78 } });
   });
 
+  it('is told that an empty array is no frame, and closed when it sends nothing else', async () => {
+    const { scheduler, open } = await start();
+    const peer = await open({ batch: true });
+    peer.send([]);
+    await scheduler.advance(10);
+    expect(peer.frames.at(-1)).toMatchObject({ type: 'error', code: 'bad_frame' });
+    expect(peer.closed).toBeUndefined();
+    for (let more = 1; more < 64; more += 1) peer.send([]);
+    await scheduler.advance(10);
+    expect(peer.closed).toBe(4505);
+  });
+
   it('takes nothing of an array behind the fault that closes it', async () => {
     const { scheduler, open } = await start();
     const peer = await open({ batch: true, resume_window_ms: 5_000 });
