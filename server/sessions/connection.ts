@@ -216,6 +216,7 @@ export class Connection implements SocketHandlers {
     if (!this.#isBatch) {
       return this.#fault({ code: 'bad_frame', message: 'an array of frames is for sessions with batch: true' });
     }
+    if (values.length === 0) return this.#fault({ code: 'bad_frame', message: 'an array holds at least one frame' });
     if (values.length > BATCH_FRAMES_MAX) {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }

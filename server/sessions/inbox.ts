@@ -1,9 +1,11 @@
-import { MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
+import { COUNT_MAX, MESSAGE_BYTES_MAX, WHERE_OPERATORS_MAX } from '../../protocol/limits.ts';
 
 /** Bytes of messages that may wait for their turn; a peer that sends more is closed. */
 const INBOX_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 /** Weight of a frame that looks at addresses by a condition, or at all of them to explain; a plain one weighs 1. */
 const CONDITION_WEIGHT = 8;
+/** Weight of one operator, where they are so many: of a new condition each reads a column of the whole pool. */
+const OPERATOR_WEIGHT = 2;
 /** Leases named in one frame that weigh 1 more. */
 const WEIGHT_LEASES = 64;
 
@@ -54,7 +56,23 @@ export class Inbox {
 /** How much of a turn a frame takes, as far as it shows before it has been checked. */
 export function weightOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 1;
-  const { type, where, leases } = value as { type?: unknown; where?: unknown; leases?: unknown };
-  if (where !== undefined || type === 'explain') return CONDITION_WEIGHT;
-  return Array.isArray(leases) ? 1 + leases.length / WEIGHT_LEASES : 1;
+  const { type, where, leases, count } = value as Partial<Record<string, unknown>>;
+  if (Array.isArray(leases)) return 1 + leases.length / WEIGHT_LEASES;
+  // Each address of a count is chosen for itself. A fraction or NaN is refused without any choosing.
+  const choices = Number.isInteger(count) ? Math.min(Math.max(count as number, 1), COUNT_MAX) : 1;
+  if (where === undefined && type !== 'explain') return choices;
+  return Math.max(CONDITION_WEIGHT, choices, OPERATOR_WEIGHT * operatorsOf(where, WHERE_OPERATORS_MAX));
+}
+
+/** Operators of what may be a condition, up to about `most`. The decoder has bounded how deep it nests. */
+function operatorsOf(value: unknown, most: number): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  // A list of plain values is what one operator compares with.
+  if (Array.isArray(value) && typeof value[0] !== 'object') return 1;
+  let operators = 0;
+  for (const part of Object.values(value)) {
+    operators += operatorsOf(part, most - operators);
+    if (operators >= most) break;
+  }
+  return operators;
 }

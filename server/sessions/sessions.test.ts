@@ -278,6 +278,22 @@ describe('a session', () => {
     expect(answered).toEqual([...Array.from({ length: 100 }, (_, index) => index), 1_000]);
   });
 
+  it.each([
+    ['conditions of many operators', { where: { or: Array.from({ length: 60 }, () => ({ rpw: { lt: 0 } })) } }],
+    ['counts', { count: 100 }],
+  ])('takes few %s in one turn', async (_, costly) => {
+    const { scheduler, open } = await start();
+    const greedy = await open({ batch: true });
+    greedy.send(Array.from({ length: 20 }, (__, index) => ({ ...acquire(index), ...costly })));
+    let before = greedy.frames.length;
+    while (greedy.frames.length < 21) {
+      await scheduler.runTurn();
+      // What two turns have decided may be released together.
+      expect(greedy.frames.length - before).toBeLessThanOrEqual(2);
+      before = greedy.frames.length;
+    }
+  });
+
   it('takes what came before a close, however many turns it needs', async () => {
     const { scheduler, open } = await start();
     const greedy = await open({ batch: true });
@@ -292,6 +308,18 @@ describe('a session', () => {
     other.send(acquire(5));
     await scheduler.advance(10);
     expect(other.frames.at(-1)).toMatchObject({ type: 'granted', address: { rpw: 78 } });
+  });
+
+  it('is told that an empty array is no frame, and closed when it sends nothing else', async () => {
+    const { scheduler, open } = await start();
+    const peer = await open({ batch: true });
+    peer.send([]);
+    await scheduler.advance(10);
+    expect(peer.frames.at(-1)).toMatchObject({ type: 'error', code: 'bad_frame' });
+    expect(peer.closed).toBeUndefined();
+    for (let more = 1; more < 64; more += 1) peer.send([]);
+    await scheduler.advance(10);
+    expect(peer.closed).toBe(4505);
   });
 
   it('takes nothing of an array behind the fault that closes it', async () => {
