@@ -13,7 +13,8 @@ import { LeaseEnds } from './lease-ends.ts';
 import { pairStatus } from './pair.ts';
 import { type Bound, boundOf, choose, refusal, type Wish } from './select.ts';
 import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
-import { headOf, isBefore, type Line, type Waiter } from './waiting.ts';
+import type { Line, Waiter } from './waiting.ts';
+import { headOf, isBefore } from './waiting-order.ts';
 
 /** Waits that run out in one decision, … */
 const TIMEOUTS_MAX = 100;

@@ -15,9 +15,7 @@ import type { Address } from './address.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
 import type { Condition, ResourcePool } from './resource-pool.ts';
 import type { Resource, Session } from './state.ts';
-
-/** Keys of lines that were passed over while their session was away begin here: before all others, first come first. */
-const PASSED_OVER_KEY = -(2 ** 52);
+import { headOf, keyWhenBack, WaitingOrder } from './waiting-order.ts';
 
 export interface WaiterRequest {
   readonly id: number;
@@ -76,12 +74,11 @@ export class ResourceQueue {
   readonly #pool: ResourcePool<Address>;
   readonly #groups = new Map<string, Group>();
   readonly #lines = new Set<Line>();
+  readonly #order = new WaitingOrder();
   /** In the order of arrival. */
   readonly #counts = new Set<Line>();
   #size = 0;
   #activeCount = 0;
-  /** Lines that aren't parked. */
-  #presentLines = 0;
   /** Pairs kept for counts. */
   reservedCount = 0;
 
@@ -126,13 +123,13 @@ export class ResourceQueue {
       line = { session, resource, group, isCount, key, waiters: new Set(), parkedAtGrants, place: NOT_IN_HEAP };
       group.lineCount += 1;
       this.#lines.add(line);
-      if (parkedAtGrants === undefined) this.#presentLines += 1;
       session.lines.add(line);
       if (isCount) this.#counts.add(line);
       else if (parkedAtGrants === undefined) group.ready.set(line, key);
     }
     line.waiters.add(waiter);
     waiter.line = line;
+    this.#order.add(line);
     this.#size += 1;
     if (line.parkedAtGrants === undefined) this.#activeCount += 1;
   }
@@ -144,10 +141,10 @@ export class ResourceQueue {
     waiter.line = undefined;
     this.#size -= 1;
     if (line.parkedAtGrants === undefined) this.#activeCount -= 1;
+    this.#order.delete(line);
     if (line.waiters.size > 0) return;
     const { group } = line;
     this.#lines.delete(line);
-    if (line.parkedAtGrants === undefined) this.#presentLines -= 1;
     this.#counts.delete(line);
     line.session.lines.delete(line);
     group.ready.delete(line);
@@ -162,7 +159,7 @@ export class ResourceQueue {
     if (line.parkedAtGrants !== undefined) return;
     line.parkedAtGrants = line.resource.grants;
     line.group.ready.delete(line);
-    this.#presentLines -= 1;
+    this.#order.park(line, true);
     this.#activeCount -= line.waiters.size;
   }
 
@@ -172,7 +169,7 @@ export class ResourceQueue {
     line.key = keyWhenBack(line);
     line.parkedAtGrants = undefined;
     if (!line.isCount) line.group.ready.set(line, line.key);
-    this.#presentLines += 1;
+    this.#order.park(line, false);
     this.#activeCount += line.waiters.size;
   }
 
@@ -191,30 +188,12 @@ export class ResourceQueue {
     for (const { waiter, key, parkedAtGrants } of before) this.add(waiter, whereOf(waiter), key, parkedAtGrants);
   }
 
-  /**
-   * Place of a waiter in the order in which all who are present would be served if every address fitted every one of
-   * them: the lines in turn, each with its next. From 1.
-   */
+  /** As in WaitingOrder. */
   positionOf(waiter: Waiter): number {
-    const own = waiter.line!;
-    let ahead = 0;
-    for (const other of own.waiters) {
-      if (other === waiter) break;
-      ahead += 1;
-    }
-    // As if its session were here, which it is about to be where anybody asks.
-    const ownKey = keyWhenBack(own);
-    let position = 1 + ahead;
-    for (const line of this.#lines) {
-      if (line === own || (line.parkedAtGrants !== undefined && line.session !== own.session)) continue;
-      const key = keyWhenBack(line);
-      const isAhead = key === ownKey ? headOf(line).number < headOf(own).number : key < ownKey;
-      position += Math.min(line.waiters.size, ahead + (isAhead ? 1 : 0));
-    }
-    return position;
+    return this.#order.positionOf(waiter);
   }
 
-  /** The place that a new waiter of `session` would have. */
+  /** The place that a new waiter of `session` would have; `served`: when its collector was, if ever. */
   positionForNext(
     session: Session,
     condition: Condition<Address>,
@@ -222,37 +201,13 @@ export class ResourceQueue {
     served: number | undefined,
   ): number {
     const group = this.#groups.get(condition.key);
-    const own = group && !isCount ? this.#lineOf(session, group) : undefined;
-    // A newcomer comes behind everybody's first.
-    if (!own && served === undefined) return 1 + this.#presentLines;
-    const ahead = own?.waiters.size ?? 0;
-    let position = 1 + ahead;
-    for (const line of this.#lines) {
-      if (line === own || line.parkedAtGrants !== undefined) continue;
-      // A line that has yet to begin comes behind those of the same age.
-      const precedes = own ? isBefore(line, own) : line.key <= served!;
-      position += Math.min(line.waiters.size, ahead + (precedes ? 1 : 0));
-    }
-    return position;
+    const line = group && !isCount ? this.#lineOf(session, group) : undefined;
+    return this.#order.positionForNext(session, line?.key ?? served);
   }
 
   /** The foremost `limit` of those present, in that order. */
   inOrder(limit: number): Waiter[] {
-    const present = [...this.#lines].filter((line) => line.parkedAtGrants === undefined);
-    present.sort((one, other) => (isBefore(one, other) ? -1 : 1));
-    let round = present.map((line) => line.waiters.values());
-    const order: Waiter[] = [];
-    while (round.length > 0) {
-      const rest: typeof round = [];
-      for (const waiters of round) {
-        const next = waiters.next();
-        if (next.done) continue;
-        if (order.push(next.value) === limit) return order;
-        rest.push(waiters);
-      }
-      round = rest;
-    }
-    return order;
+    return this.#order.inOrder(limit);
   }
 
   #lineOf(session: Session, group: Group): Line | undefined {
@@ -275,20 +230,4 @@ export class ResourceQueue {
     }
     return group;
   }
-}
-
-/** Of a line that is passed over: the key that it will have when its session is back. */
-function keyWhenBack(line: Line): number {
-  const { parkedAtGrants, resource, key } = line;
-  const isPassedOver = parkedAtGrants !== undefined && resource.grants > parkedAtGrants;
-  return isPassedOver ? PASSED_OVER_KEY + headOf(line).number : key;
-}
-
-/** The next of a line to be served; a line without waiters doesn't exist. */
-export function headOf(line: Line): Waiter {
-  return line.waiters.values().next().value!;
-}
-
-export function isBefore(one: Line, other: Line): boolean {
-  return one.key === other.key ? headOf(one).number < headOf(other).number : one.key < other.key;
 }

@@ -50,18 +50,20 @@ export function staleReservations(model: LeaseModel, waiter: ModelWaiter): Model
   });
 }
 
-/** Place of each who is present: the lines in turn, each with its next. */
+/** Place of each who is present: the collectors in turn, each with its next and after that with its oldest. */
 export function positions(model: LeaseModel, resource: number): Map<ModelWaiter, number> {
-  const lines: ModelWaiter[][] = [];
-  for (const waiter of active(model, resource).toSorted(inTurn)) {
-    const line = lines.find(([first]) => isSameLine(model, first!, waiter));
-    if (line) line.push(waiter);
-    else lines.push([waiter]);
-  }
+  const waiters = active(model, resource).toSorted(inTurn);
+  const firsts = waiters.filter(({ session }, index) => waiters.findIndex((one) => one.session === session) === index);
+  const collectors = firsts.map((first) => [
+    first,
+    ...waiters
+      .filter((one) => one.session === first.session && one !== first)
+      .toSorted((one, other) => one.number - other.number),
+  ]);
   const places = new Map<ModelWaiter, number>();
-  for (let round = 0; lines.some((line) => line.length > round); round += 1) {
-    for (const line of lines) {
-      const waiter = line[round];
+  for (let round = 0; collectors.some((own) => own.length > round); round += 1) {
+    for (const own of collectors) {
+      const waiter = own[round];
       if (waiter) places.set(waiter, places.size + 1);
     }
   }

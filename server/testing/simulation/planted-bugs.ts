@@ -103,9 +103,9 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug('waits never run out', [DUE, '    timeoutStep(state, context) ??\n', '']),
   bug('the last to come is served first', [
-    'server/lease/waiting.ts',
-    'headOf(one).number < headOf(other).number : one.key < other.key;',
-    'headOf(one).number > headOf(other).number : one.key > other.key;',
+    'server/lease/waiting-order.ts',
+    'headOf(one).number < headOf(other).number : key < otherKey;',
+    'headOf(one).number > headOf(other).number : key > otherKey;',
   ]),
   bug('what a session waited for waits on when it has ended', [
     APPLY,
