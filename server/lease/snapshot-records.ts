@@ -357,5 +357,6 @@ export function decodeLease(record: LeaseRecord): Lease {
     endedAtMs: 0,
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
+    withdrawnPlace: NOT_IN_HEAP,
   };
 }
