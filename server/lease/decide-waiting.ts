@@ -1,6 +1,6 @@
 /** Who waits: served in turn, told of their places, taken out. */
 import { QUEUE_NOTICES_MAX } from '../../protocol/limits.ts';
-import type { DecisionContext } from '../coordinator/domain.ts';
+import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { type Address } from './address.ts';
 import { QUEUE_NOTICE_MS } from './apply-waiting.ts';
 import type { CancelAcquire, Granted, LeaseNotice, Queued, Refused } from './commands.ts';
@@ -12,7 +12,7 @@ import { granted, grantLeases } from './grants.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { pairStatus } from './pair.ts';
 import { type Bound, boundOf, choose, refusal, type Wish } from './select.ts';
-import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
+import { endsAtMs, type Lease, type LeaseState, policyOf, type Resource, type Session } from './state.ts';
 import { headOf, isBefore, type Line, type Waiter } from './waiting.ts';
 
 /** Waits that run out in one decision, … */
@@ -231,7 +231,7 @@ export function estimateMs({ endIntervalMs }: Resource, position: number): { est
  * released. One that was refused, or never was, has left nothing to take back.
  */
 export function cancel(state: LeaseState, command: CancelAcquire, { nowMs }: DecisionContext): LeaseDecision {
-  const { holder, request } = command;
+  const { holder, request, released = [] } = command;
   const nothing: LeaseDecision = { events: [], answer: { type: 'cancelled', leases: [], isMany: false } };
   const session = holder.kind === 'session' ? state.sessions.get(holder.session) : undefined;
   if (!session) return nothing;
@@ -241,14 +241,26 @@ export function cancel(state: LeaseState, command: CancelAcquire, { nowMs }: Dec
       return { ...nothing, events: [{ type: 'WaitEnded', waiter: waiter.number, end: 'cancelled' }] };
     }
   }
-  const held = [...session.leases].filter(
-    (lease) => lease.request === request || lease.otherRequests.includes(request),
-  );
-  if (held.length === 0) return nothing;
+  const held = leasesOf(session, request);
   const ends = new LeaseEnds(state, nowMs);
   for (const lease of held) ends.add(lease, { end: 'released' });
-  const leases = held.filter((lease) => endsAtMs(lease) > nowMs).map(({ token }) => token);
+  const { events, notices } = ends;
+  const leases = [...released, ...held.filter((lease) => endsAtMs(lease) > nowMs).map(({ token }) => token)];
+  if (held.length === EVENTS_PER_DECISION_MAX) return { events, notices, next: { ...command, released: leases } };
   // However many are left of them.
   const isMany = held.some(({ terms }) => terms?.isMany);
-  return { events: ends.events, notices: ends.notices, answer: { type: 'cancelled', leases, isMany } };
+  return { events, notices, answer: { type: 'cancelled', leases, isMany } };
+}
+
+/**
+ * Live leases that answer the request; the first EVENTS_PER_DECISION_MAX of them: there may be more where substitutes came
+ * for substitutes, or where a client uses an id again.
+ */
+function leasesOf({ leases }: Session, request: number): Lease[] {
+  const found: Lease[] = [];
+  for (const lease of leases) {
+    if (lease.request === request || lease.otherRequests.includes(request)) found.push(lease);
+    if (found.length === EVENTS_PER_DECISION_MAX) break;
+  }
+  return found;
 }

@@ -124,3 +124,14 @@ it('knows for every pair of an address on probation until when its one lease is 
   for (const { id, pool } of bench.driver.state.resources.values()) pool.verify((address) => pairStatus(address, id));
   expect(bench.acquire('a', 3, { resource: 2 })).toMatchObject({ type: 'refused', retryAfterMs: 3_600_000 });
 });
+
+it('takes back what a request holds slice by slice, where a client gave many requests the same id', () => {
+  for (const size of [1_000, 1_100]) {
+    const bench = new Bench(size);
+    for (let times = 0; times < size / 100; times += 1) bench.granted('a', 1, { count: 100 });
+    const cancelled = bench.run({ type: 'CancelAcquire', holder: { kind: 'session', session: 'a' }, request: 1 });
+    if (cancelled.type !== 'cancelled') throw new Error(`a cancel is answered ${cancelled.type}`);
+    expect(new Set(cancelled.leases).size).toBe(size);
+    expect(bench.holders()).toEqual([]);
+  }
+});
