@@ -225,7 +225,7 @@ export const BUGS: readonly Bug[] = [
   // ---- the disk
   bug('answers leave before they are on disk', [
     'server/coordinator/output-gate.ts',
-    'this.#queue[this.#head]!.position <= this.#durable',
+    'first.position <= this.#durable',
     'true',
   ]),
   bug('a failed append is taken for a durable one', [
