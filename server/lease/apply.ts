@@ -8,7 +8,7 @@ import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armNotice } from './lease-index.ts';
 import { wake } from './pair.ts';
-import { applyPoolChanges } from './pool-changes.ts';
+import { applyPoolChanges, forgetResources } from './pool-changes.ts';
 import { ensureResource, type LeaseState, type Session, type SessionEnd } from './state.ts';
 
 /** The only way in which the state changes: live, at recovery and on a standby alike. Throws on an impossible event. */
@@ -32,7 +32,7 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       state.policies = new Map(event.policies);
       for (const id of state.policies.keys()) ensureResource(state, id);
       regroupWaiters(state);
-      return;
+      return forgetResources(state);
     case 'PoolStaged': {
       const stage = state.stages.get(event.stage) ?? [];
       for (const change of event.changes) {
@@ -46,7 +46,7 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
     case 'PoolCommitted':
       applyPoolChanges(state, state.stages.get(event.stage) ?? []);
       state.stages.delete(event.stage);
-      return;
+      return forgetResources(state);
     case 'SessionOpened':
       state.sessions.set(event.session, {
         id: event.session,

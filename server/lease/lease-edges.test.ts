@@ -135,3 +135,31 @@ it('takes back what a request holds slice by slice, where a client gave many req
     expect(bench.holders()).toEqual([]);
   }
 });
+
+it('keeps nothing of a resource of which nothing is left', () => {
+  const bench = new Bench(1);
+  for (let resource = 3; resource < 20; resource += 1) {
+    const record = { address: 'p1', country: 'US', rpw: 0, resource_ids: [resource] };
+    bench.run({ type: 'ImportPool', records: [record], replace: true });
+    bench.release('a', bench.granted('a', resource, { resource }));
+    bench.acquire('b', resource, { resource, where: { country: { eq: 'CA' } }, waitMs: 1_000 });
+    bench.advance(1_000);
+  }
+  const { resources, sessions } = bench.driver.state;
+  expect([...resources.keys()]).toEqual([19]);
+  for (const { served } of sessions.values()) for (const resource of served.keys()) expect(resource).toBe(19);
+});
+
+it('reads from a snapshot no resource that was forgotten, though a pair of it is still known', () => {
+  const bench = new Bench(1, { banMs: 1_000 });
+  bench.release('a', bench.granted('a', 1), 'banned');
+  bench.advance(1_000);
+  const record = { address: 'p1', country: 'US', rpw: 0, resource_ids: [2] };
+  bench.run({ type: 'ImportPool', records: [record], replace: true });
+  const written = bench.driver.snapshot();
+  expect(written.filter((one) => Array.isArray(one) && one[0] === 'pair')).toHaveLength(1);
+  expect(bench.driver.replayed()).toEqual(written);
+  bench.driver.reload();
+  expect(bench.driver.snapshot()).toEqual(written);
+  expect([...bench.driver.state.resources.keys()]).toEqual([2]);
+});

@@ -82,8 +82,10 @@ export function armExpiry(state: LeaseState, lease: Lease): void {
 
 /** Puts the pair where its rest is found to be over. */
 export function armRest(state: LeaseState, pair: Pair): void {
-  const resource = ensureResource(state, pair.resource);
   const untilMs = restsUntilMs(pair);
+  // A pair that rests keeps its resource; of one that only was banned the resource may be forgotten.
+  const resource = untilMs === Infinity ? state.resources.get(pair.resource) : ensureResource(state, pair.resource);
+  if (!resource) return;
   if (untilMs === Infinity) resource.resting.delete(pair);
   else resource.resting.set(pair, untilMs);
   armResource(state, resource);

@@ -213,7 +213,6 @@ export function restorePair(state: LeaseState, record: RecordOf<'pair'>): void {
   pair.quarantine = decodeQuarantine(quarantine);
   pair.bans = decodeBans(bans);
   pair.probationAfter = probationAfter ?? undefined;
-  ensureResource(state, resource);
   armRest(state, pair);
   refreshPair(state, address, resource);
 }
