@@ -1,7 +1,7 @@
 import type { Held, Waiting } from '../../protocol/frames.ts';
 import { type Decision, type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { addressRecord } from './address.ts';
-import { ENDED_MS } from './apply.ts';
+import { ENDED_MS } from './apply-session.ts';
 import type {
   DropSession,
   EndSession,
@@ -77,10 +77,8 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
     for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
-    const endedCount = ends.events.length;
     if (room() === 0) break;
     ends.events.push({ type: 'SessionEnded', session: session.id });
-    if (endedCount + 1 === EVENTS_PER_DECISION_MAX) break;
   }
   return { events: ends.events, notices: ends.notices };
 }
