@@ -28,7 +28,7 @@ function after<Type extends LeaseEvent['type']>(
 }
 
 function forgetWithdrawn(state: LeaseState): void {
-  for (const lease of [...state.withdrawn.values()]) state.withdrawn.delete(lease);
+  while (state.withdrawn.size > 0) state.withdrawn.delete(state.withdrawn.peek()!);
 }
 
 /** The decision is another. */
