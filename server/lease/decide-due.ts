@@ -35,10 +35,17 @@ export function dueMs(state: LeaseState): number | undefined {
 export function due(state: LeaseState, command: Due, context: DecisionContext): LeaseDecision {
   const step = nextStep(state, context);
   if (!step) return { events: [], answer: DONE };
-  // A refusal is the dearest thing to say, and what makes a decision without events dear is whom it tells.
-  const weight = Math.max(1, step.events.length, step.notices?.length ?? 0);
-  const steps = (command.steps ?? 0) + weight;
+  const steps = (command.steps ?? 0) + weightOf(state, step);
   return steps < DUE_EVENTS_MAX ? { ...step, again: { type: 'Due', steps } } : { ...step, answer: DONE };
+}
+
+/** What makes a decision without events dear is whom it tells, and what makes the end of a session dear is who waits. */
+function weightOf(state: LeaseState, { events, notices = [] }: LeaseDecision): number {
+  let weight = Math.max(1, events.length, notices.length);
+  for (const event of events) {
+    if (event.type === 'SessionEnded') weight += state.sessions.get(event.session)!.waiterCount;
+  }
+  return weight;
 }
 
 /**

@@ -74,11 +74,15 @@ export function decideEndSession(state: LeaseState, command: EndSession, { nowMs
 export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext): SessionDecision | undefined {
   if ((state.suspended.peekKey() ?? Infinity) > nowMs) return undefined;
   const ends = new LeaseEnds(state, nowMs);
+  let waiterCount = 0;
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
     for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
     if (room() === 0) break;
     ends.events.push({ type: 'SessionEnded', session: session.id });
+    // They go with it.
+    waiterCount += session.waiterCount;
+    if (waiterCount >= EVENTS_PER_DECISION_MAX) break;
   }
   return { events: ends.events, notices: ends.notices };
 }

@@ -163,3 +163,19 @@ it('reads from a snapshot no resource that was forgotten, though a pair of it is
   expect(bench.driver.snapshot()).toEqual(written);
   expect([...bench.driver.state.resources.keys()]).toEqual([2]);
 });
+
+it('ends sessions that wait for much in slices', () => {
+  const bench = new Bench(1);
+  bench.granted('a', 1);
+  for (const session of ['d', 'e', 'f', 'g', 'h', 'i']) {
+    bench.run({ type: 'OpenSession', session, secretHash: '', resumeWindowMs: 5_000, sessionsMax: 9 });
+    for (let request = 1; request <= 600; request += 1) bench.acquire(session, request, { waitMs: 60_000 });
+    bench.run({ type: 'DropSession', session, suspendMs: 0 });
+  }
+  bench.driver.nowMs += 5_000;
+  // One slice before it, one behind it.
+  bench.run({ type: 'EndSession', session: 'nobody' });
+  expect(bench.driver.state.waiters.size).toBe(1_200);
+  bench.driver.runDue();
+  expect(bench.driver.state.waiters.size).toBe(0);
+});
