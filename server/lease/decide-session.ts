@@ -22,12 +22,9 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
   const { resumeWindowMs, noticeMs } = command;
   const resumable = command.resume && resumableSession(state, command.resume, nowMs);
   if (resumable) {
-    const overdue = [...resumable.leases].filter((lease) => endsAtMs(lease) <= nowMs);
-    if (overdue.length > 0) {
-      const ends = new LeaseEnds(state, nowMs);
-      for (const lease of overdue.slice(0, EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
-      return { events: ends.events, notices: ends.notices, again: command };
-    }
+    const ends = new LeaseEnds(state, nowMs);
+    for (const lease of take(overdueOf(resumable, nowMs), EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
+    if (ends.events.length > 0) return { events: ends.events, notices: ends.notices, again: command };
     return {
       events: [{ type: 'SessionResumed', session: resumable.id, resumeWindowMs, noticeMs }],
       answer: {
@@ -109,6 +106,10 @@ function resumableSession(
   const session = state.sessions.get(id);
   if (!session || session.secretHash !== secretHash) return undefined;
   return session.suspendedUntilMs !== undefined && session.suspendedUntilMs <= nowMs ? undefined : session;
+}
+
+function* overdueOf({ leases }: Session, nowMs: number): Generator<Lease> {
+  for (const lease of leases) if (endsAtMs(lease) <= nowMs) yield lease;
 }
 
 function held(state: LeaseState, lease: Lease, nowMs: number): Held {
