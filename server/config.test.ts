@@ -449,4 +449,11 @@ describe('policies all together', () => {
       ),
     ]);
   });
+
+  it('are no longer than that either where there are only defaults', () => {
+    const where = { address: { nin: Array.from({ length: 200 }, (_, index) => '代'.repeat(2_000) + index) } };
+    expect(problems({ file: { resource_defaults: { where } } })).toEqual([
+      expect.stringMatching(/resource_defaults: \d+ characters, \d+ at most$/),
+    ]);
+  });
 });

@@ -243,9 +243,12 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
   // Whatever is wrong with the defaults would be wrong once more with every resource.
   if (!isSound(labelOf('resource_defaults'), config.resourceDefaults)) return;
   for (const [id, policy] of config.resources) isSound(`${labelOf('resources')}: ${id}`, policy);
-  const characters = JSON.stringify([...config.resources]).length;
-  if (characters > POLICIES_CHARACTERS_MAX) {
-    const what = `${characters} characters with the defaults put in`;
+  const ofDefaults = JSON.stringify(config.resourceDefaults).length;
+  const ofAll = ofDefaults + JSON.stringify([...config.resources]).length;
+  if (ofDefaults > POLICIES_CHARACTERS_MAX) {
+    problems.push(`${labelOf('resource_defaults')}: ${ofDefaults} characters, ${POLICIES_CHARACTERS_MAX} at most`);
+  } else if (ofAll > POLICIES_CHARACTERS_MAX) {
+    const what = `${ofAll} characters with the defaults put in`;
     problems.push(`${labelOf('resources')}: ${what}, ${POLICIES_CHARACTERS_MAX} at most`);
   }
 }

@@ -1,5 +1,4 @@
-/** Places of outputs that have left are given back when there are so many, and more than half of all. */
-const LEFT_MAX = 1_024;
+import { Fifo } from './fifo.ts';
 
 interface Output {
   readonly position: number;
@@ -13,8 +12,7 @@ interface Output {
  * Invariant: outputs leave in the order in which they were decided. Positions never fall, so one queue is enough.
  */
 export class OutputGate {
-  #queue: Output[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<Output>();
   #durable: number;
 
   constructor(durablePosition: number) {
@@ -22,7 +20,7 @@ export class OutputGate {
   }
 
   get size(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.size;
   }
 
   /** `receiver` gets `value` once `position` is durable, never within this call. */
@@ -32,21 +30,16 @@ export class OutputGate {
 
   /** Whether something waits that could leave. */
   get isReady(): boolean {
-    return this.#head < this.#queue.length && this.#queue[this.#head]!.position <= this.#durable;
+    const first = this.#queue.peek();
+    return first !== undefined && first.position <= this.#durable;
   }
 
   /** Lets everything up to `durablePosition` leave. What a receiver causes to be held meanwhile waits its turn. */
   release(durablePosition: number): void {
     this.#durable = durablePosition;
     while (this.isReady) {
-      const output = this.#queue[this.#head]!;
-      this.#head += 1;
-      output.receiver(output.value as never);
-    }
-    // Under load the queue is never empty: what has left must not wait for that.
-    if (this.#head === this.#queue.length || (this.#head > LEFT_MAX && this.#head * 2 > this.#queue.length)) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
+      const { receiver, value } = this.#queue.take()!;
+      receiver(value as never);
     }
   }
 }

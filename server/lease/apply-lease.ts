@@ -55,6 +55,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     endedAtMs: 0,
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
+    withdrawnPlace: NOT_IN_HEAP,
   };
   address.lastToken = event.lease;
   indexLease(state, lease);

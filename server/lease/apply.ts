@@ -1,21 +1,17 @@
 import { assertNever } from '../../protocol/assert.ts';
 import { applyGrant, applyLeaseEnd, applyRenewal, applyRepeat, applyReport, applyRevocation } from './apply-lease.ts';
 import { applyPairEvent } from './apply-pair.ts';
-import { applyWaitEvent, parkLines, regroupWaiters, removeWaiter, unparkLines } from './apply-waiting.ts';
+import { applySessionEvent } from './apply-session.ts';
+import { applyWaitEvent, regroupWaiters } from './apply-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
-import { holderName } from './idempotency.ts';
-import { NOT_IN_HEAP } from './indexed-heap.ts';
-import { armNotice } from './lease-index.ts';
 import { wake } from './pair.ts';
-import { applyPoolChanges } from './pool-changes.ts';
-import { ensureResource, type LeaseState, type Session, type SessionEnd } from './state.ts';
+import { applyPoolChanges, forgetResources } from './pool-changes.ts';
+import { ensureResource, type LeaseState } from './state.ts';
 
 /** The only way in which the state changes: live, at recovery and on a standby alike. Throws on an impossible event. */
 export function applyEvent(state: LeaseState, event: LeaseEvent): void {
   switch (event.type) {
-    case 'EpochStarted':
-      return startEpoch(state, event);
     case 'DayTurned':
       state.today.day = Math.max(state.today.day, event.day);
       for (const resource of state.resources.values()) {
@@ -32,7 +28,7 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       state.policies = new Map(event.policies);
       for (const id of state.policies.keys()) ensureResource(state, id);
       regroupWaiters(state);
-      return;
+      return forgetResources(state);
     case 'PoolStaged': {
       const stage = state.stages.get(event.stage) ?? [];
       for (const change of event.changes) {
@@ -46,45 +42,14 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
     case 'PoolCommitted':
       applyPoolChanges(state, state.stages.get(event.stage) ?? []);
       state.stages.delete(event.stage);
-      return;
+      return forgetResources(state);
+    case 'EpochStarted':
     case 'SessionOpened':
-      state.sessions.set(event.session, {
-        id: event.session,
-        secretHash: event.secretHash,
-        client: event.client,
-        resumeWindowMs: event.resumeWindowMs,
-        noticeMs: event.noticeMs,
-        suspendedUntilMs: undefined,
-        end: 'session_lost',
-        leases: new Set(),
-        unaskedEnds: [],
-        served: new Map(),
-        lines: new Set(),
-        waiterCount: 0,
-        suspendedPlace: NOT_IN_HEAP,
-      });
-      return;
     case 'SessionSuspended':
-      return suspend(state, existing(state.sessions, event.session), event.untilMs, event.end);
     case 'SuspensionsExtended':
-      for (const session of state.suspended.upTo(Infinity, state.suspended.size)) {
-        if (session.suspendedUntilMs! === ENDED_MS) continue;
-        session.suspendedUntilMs! += event.byMs;
-        state.suspended.set(session, session.suspendedUntilMs!);
-      }
-      return;
-    case 'SessionResumed': {
-      const session = existing(state.sessions, event.session);
-      session.suspendedUntilMs = undefined;
-      session.resumeWindowMs = event.resumeWindowMs;
-      session.noticeMs = event.noticeMs;
-      state.suspended.delete(session);
-      for (const lease of session.leases) armNotice(state, lease);
-      unparkLines(state, session);
-      return;
-    }
+    case 'SessionResumed':
     case 'SessionEnded':
-      return endSession(state, existing(state.sessions, event.session));
+      return applySessionEvent(state, event);
     case 'LeaseGranted':
       return applyGrant(state, event);
     case 'GrantRepeated':
@@ -119,33 +84,4 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
     default:
       assertNever(event);
   }
-}
-
-/** `untilMs` of a session that is over: what it holds goes slice by slice, and nothing extends it. */
-export const ENDED_MS = 0;
-
-function startEpoch(state: LeaseState, event: Extract<LeaseEvent, { type: 'EpochStarted' }>): void {
-  state.epoch = event.epoch;
-  state.lastToken = Math.max(state.lastToken, state.reservedToken, event.tokenFloor);
-  state.stages.clear();
-  for (const session of state.sessions.values()) {
-    if (session.suspendedUntilMs !== undefined) continue;
-    suspend(state, session, event.atMs + Math.max(session.resumeWindowMs, event.suspendMs), 'session_lost');
-  }
-}
-
-function suspend(state: LeaseState, session: Session, untilMs: number, end: SessionEnd): void {
-  session.suspendedUntilMs = untilMs;
-  session.end = end;
-  state.suspended.set(session, untilMs);
-  parkLines(state, session);
-}
-
-/** Its waiters and its keys go with it: there is nobody left to answer. */
-function endSession(state: LeaseState, session: Session): void {
-  if (session.leases.size > 0) throw new Error(`session ${session.id} ends with ${session.leases.size} leases`);
-  for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);
-  state.keys.delete(holderName({ kind: 'session', session: session.id }));
-  state.suspended.delete(session);
-  state.sessions.delete(session.id);
 }

@@ -125,6 +125,8 @@ export interface CancelAcquire {
   readonly type: 'CancelAcquire';
   readonly holder: Holder;
   readonly request: number;
+  /** Leases released so far; only the domain itself sets it. */
+  readonly released?: readonly number[];
 }
 
 /** A TTL that isn't given is the one last asked for. */
@@ -158,7 +160,7 @@ export interface RevokeLeases {
   readonly reason: RevokeReason;
   /** From now until they end; absent or 0: at once. */
   readonly deadlineMs?: number;
-  /** Those dealt with so far; only the domain itself sets it. */
+  /** Of `leases`, each of which then stands there once, those dealt with so far; only the domain itself sets it. */
   readonly done?: { readonly offset: number; readonly revoked: readonly number[] };
 }
 

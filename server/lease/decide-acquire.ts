@@ -168,17 +168,17 @@ function mayQueue(state: LeaseState, resource: Resource, { holder, waitMs = 0, c
 
 function fullness(
   state: LeaseState,
-  { id, pool, queue }: Resource,
+  resource: Resource,
   { where, count = 1 }: AcquireTerms,
   waiterCount: number,
 ): string | undefined {
+  const { id, pool, queue } = resource;
   if (waiterCount >= WAITERS_PER_SESSION_MAX) return `${WAITERS_PER_SESSION_MAX} requests of the session wait already`;
   if (queue.size >= WAITERS_PER_RESOURCE_MAX)
     return `${WAITERS_PER_RESOURCE_MAX} requests wait for resource ${id} already`;
   if (count > 1 && queue.countCount >= WAITING_COUNTS_MAX) {
     return `${WAITING_COUNTS_MAX} requests with a count wait for resource ${id} already`;
   }
-  const resource = state.resources.get(id)!;
   if (queue.takes(pool.condition(whereOf(state, resource, where)))) return undefined;
   return `too many different conditions wait for resource ${id} already`;
 }

@@ -8,6 +8,7 @@ import { suspendedOverdue } from './decide-session.ts';
 import { matchStep, queueNoticeStep, timeoutStep } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { LeaseEnds, overdueEnding } from './lease-ends.ts';
+import { withdrawalOf } from './lease-index.ts';
 import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
 
 /** Events that one turn's look at what is due brings at most; the rest comes with the next turn. */
@@ -34,10 +35,17 @@ export function dueMs(state: LeaseState): number | undefined {
 export function due(state: LeaseState, command: Due, context: DecisionContext): LeaseDecision {
   const step = nextStep(state, context);
   if (!step) return { events: [], answer: DONE };
-  // A refusal is the dearest thing to say, and what makes a decision without events dear is whom it tells.
-  const weight = Math.max(1, step.events.length, step.notices?.length ?? 0);
-  const steps = (command.steps ?? 0) + weight;
+  const steps = (command.steps ?? 0) + weightOf(state, step);
   return steps < DUE_EVENTS_MAX ? { ...step, again: { type: 'Due', steps } } : { ...step, answer: DONE };
+}
+
+/** What makes a decision without events dear is whom it tells, and what makes the end of a session dear is who waits. */
+function weightOf(state: LeaseState, { events, notices = [] }: LeaseDecision): number {
+  let weight = Math.max(1, events.length, notices.length);
+  for (const event of events) {
+    if (event.type === 'SessionEnded') weight += state.sessions.get(event.session)!.waiterCount;
+  }
+  return weight;
 }
 
 /**
@@ -81,15 +89,15 @@ export function expireStep(state: LeaseState, resource: Resource, context: Decis
   const { nowMs } = context;
   const isOver = (keyMs: number | undefined) => keyMs !== undefined && keyMs <= nowMs;
   if (!isOver(resource.leases.peekKey()) && !isOver(resource.resting.peekKey())) return undefined;
+  const first = resource.leases.peek();
+  const firstEnding = first && overdueEnding(first, nowMs);
+  // One that was announced: a decision of its own, since another address may come in its place.
+  if (firstEnding?.end === 'revoked') return revokeNow(state, first!, firstEnding.reason, context);
   const ends = new LeaseEnds(state, nowMs);
   const { events, notices } = ends;
   for (const lease of resource.leases.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
     const ending = overdueEnding(lease, nowMs)!;
-    if (ending.end === 'revoked') {
-      // One that was announced: a decision of its own, since another address may come in its place.
-      if (events.length === 0) return revokeNow(state, lease, ending.reason, context);
-      break;
-    }
+    if (ending.end === 'revoked') break;
     ends.add(lease, ending);
   }
   for (const pair of resource.resting.upTo(nowMs, (EVENTS_PER_DECISION_MAX - events.length) >> 1)) {
@@ -110,9 +118,9 @@ function addressReturnStep(state: LeaseState, nowMs: number): LeaseDecision | un
 
 /** One lease whose address may not be used any more. */
 function withdrawStep(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
-  const [first] = state.withdrawn;
-  if (!first) return undefined;
-  const [lease, reason] = first;
+  const lease = state.withdrawn.peek();
+  if (!lease) return undefined;
+  const reason = withdrawalOf(state.addresses.get(lease.addressId)!, lease)!;
   const { revokeDeadlineMs = 0 } = policyOf(state, lease.resource);
   const { revoking } = lease;
   if (revokeDeadlineMs > 0 && revoking && revoking.atMs < Math.ceil(context.nowMs) + revokeDeadlineMs) {

@@ -20,20 +20,18 @@ export const REVOKED_AT_ONCE_MAX = 1_000;
 export function revoke(state: LeaseState, command: RevokeLeases, context: DecisionContext): LeaseDecision {
   const turned = dayEvents(state, context.utcMs);
   if (turned.length > 0) return { events: turned, again: command };
-  const named = [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX);
   const { offset, revoked } = command.done ?? { offset: 0, revoked: [] };
-  for (let index = offset; index < named.length; index += 1) {
-    const lease = state.leases.get(named[index]!);
+  const leases = command.done ? command.leases : [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX);
+  for (let index = offset; index < leases.length; index += 1) {
+    const lease = state.leases.get(leases[index]!);
     if (!lease || endsAtMs(lease) <= context.nowMs) continue;
     // Who waits for what the lease before has left comes before a substitute for this one.
-    const turned = dayEvents(state, context.utcMs);
-    const before =
-      turned.length > 0 ? { events: turned } : matchStep(state, state.resources.get(lease.resource)!, context);
-    if (before) return { ...before, again: command };
+    const before = matchStep(state, state.resources.get(lease.resource)!, context);
+    if (before) return { ...before, again: { ...command, leases, done: { offset: index, revoked } } };
     const done = { offset: index + 1, revoked: [...revoked, lease.token] };
     return {
       ...revokeOne(state, lease, command.reason, command.deadlineMs ?? 0, context),
-      again: { ...command, done },
+      again: { ...command, leases, done },
     };
   }
   return { events: [], answer: { type: 'revoked', leases: revoked } };

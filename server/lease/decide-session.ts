@@ -1,7 +1,7 @@
 import type { Held, Waiting } from '../../protocol/frames.ts';
 import { type Decision, type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { addressRecord } from './address.ts';
-import { ENDED_MS } from './apply.ts';
+import { ENDED_MS } from './apply-session.ts';
 import type {
   DropSession,
   EndSession,
@@ -22,12 +22,9 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
   const { resumeWindowMs, noticeMs } = command;
   const resumable = command.resume && resumableSession(state, command.resume, nowMs);
   if (resumable) {
-    const overdue = [...resumable.leases].filter((lease) => endsAtMs(lease) <= nowMs);
-    if (overdue.length > 0) {
-      const ends = new LeaseEnds(state, nowMs);
-      for (const lease of overdue.slice(0, EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
-      return { events: ends.events, notices: ends.notices, again: command };
-    }
+    const ends = new LeaseEnds(state, nowMs);
+    for (const lease of take(overdueOf(resumable, nowMs), EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
+    if (ends.events.length > 0) return { events: ends.events, notices: ends.notices, again: command };
     return {
       events: [{ type: 'SessionResumed', session: resumable.id, resumeWindowMs, noticeMs }],
       answer: {
@@ -74,13 +71,15 @@ export function decideEndSession(state: LeaseState, command: EndSession, { nowMs
 export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext): SessionDecision | undefined {
   if ((state.suspended.peekKey() ?? Infinity) > nowMs) return undefined;
   const ends = new LeaseEnds(state, nowMs);
+  let waiterCount = 0;
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
     for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
-    const endedCount = ends.events.length;
     if (room() === 0) break;
     ends.events.push({ type: 'SessionEnded', session: session.id });
-    if (endedCount + 1 === EVENTS_PER_DECISION_MAX) break;
+    // They go with it.
+    waiterCount += session.waiterCount;
+    if (waiterCount >= EVENTS_PER_DECISION_MAX) break;
   }
   return { events: ends.events, notices: ends.notices };
 }
@@ -107,6 +106,10 @@ function resumableSession(
   const session = state.sessions.get(id);
   if (!session || session.secretHash !== secretHash) return undefined;
   return session.suspendedUntilMs !== undefined && session.suspendedUntilMs <= nowMs ? undefined : session;
+}
+
+function* overdueOf({ leases }: Session, nowMs: number): Generator<Lease> {
+  for (const lease of leases) if (endsAtMs(lease) <= nowMs) yield lease;
 }
 
 function held(state: LeaseState, lease: Lease, nowMs: number): Held {

@@ -1,6 +1,6 @@
 /** Who waits: served in turn, told of their places, taken out. */
 import { QUEUE_NOTICES_MAX } from '../../protocol/limits.ts';
-import type { DecisionContext } from '../coordinator/domain.ts';
+import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { type Address } from './address.ts';
 import { QUEUE_NOTICE_MS } from './apply-waiting.ts';
 import type { CancelAcquire, Granted, LeaseNotice, Queued, Refused } from './commands.ts';
@@ -12,7 +12,7 @@ import { granted, grantLeases } from './grants.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { pairStatus } from './pair.ts';
 import { type Bound, boundOf, choose, refusal, type Wish } from './select.ts';
-import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
+import { endsAtMs, type Lease, type LeaseState, policyOf, type Resource, type Session } from './state.ts';
 import type { Line, Waiter } from './waiting.ts';
 import { headOf, isBefore } from './waiting-order.ts';
 
@@ -29,7 +29,7 @@ export function matchStep(state: LeaseState, resource: Resource, context: Decisi
   const { nowMs } = context;
   const dueMs = state.matching.keyOf(resource);
   if (dueMs === undefined || dueMs > nowMs) return undefined;
-  const dropped = staleReservations(state, resource);
+  const dropped = staleReservations(state, resource, nowMs);
   if (dropped) return { events: [dropped] };
   const single = boundOf(state, resource, 1, nowMs);
   const best = single ? undefined : bestSingle(resource);
@@ -105,15 +105,14 @@ function collectorOf(state: LeaseState, resource: Resource): Waiter | undefined 
 }
 
 /** What is kept for a count that doesn't collect any more, or couldn't be leased for it now. */
-function staleReservations(state: LeaseState, resource: Resource): LeaseEvent | undefined {
+function staleReservations(state: LeaseState, resource: Resource, nowMs: number): LeaseEvent | undefined {
   if (resource.queue.reservedCount === 0) return undefined;
   const collector = collectorOf(state, resource);
   for (const waiter of resource.queue.counts()) {
     const { condition } = waiter.line!.group;
+    const collects = waiter === collector && waiter.untilMs > nowMs;
     const addressIds = [...waiter.reserved]
-      .filter(
-        (address) => waiter !== collector || !condition.holds(address) || !isLeasableFor(waiter, address, resource),
-      )
+      .filter((address) => !collects || !condition.holds(address) || !isLeasableFor(waiter, address, resource))
       .map(({ id }) => id);
     if (addressIds.length > 0) return { type: 'ReservationsDropped', waiter: waiter.number, addressIds };
   }
@@ -190,7 +189,11 @@ export function timeoutStep(state: LeaseState, { nowMs }: DecisionContext): Leas
   const refusals = new Map<string, Refused>();
   for (const waiter of state.waitDeadlines.upTo(nowMs, TIMEOUTS_MAX)) {
     const { resource, line } = waiter;
-    const name = JSON.stringify([resource.id, line!.group.condition.key, waiter.count, waiter.reserved.size]);
+    // Its refusal speaks of what there is once it has given back what it had collected.
+    const dropped = staleReservations(state, resource, nowMs);
+    if (dropped && events.length === 0) return { events: [dropped] };
+    if (dropped) break;
+    const name = JSON.stringify([resource.id, line!.group.condition.key, waiter.count]);
     const isKnown = refusals.has(name);
     if (!isKnown && refusals.size === TIMEOUT_REFUSALS_MAX) break;
     events.push({ type: 'WaitEnded', waiter: waiter.number, end: 'timeout' });
@@ -205,7 +208,7 @@ export function timeoutStep(state: LeaseState, { nowMs }: DecisionContext): Leas
 function timeoutRefusal(state: LeaseState, waiter: Waiter, nowMs: number): Refused {
   const { resource } = waiter;
   const wish = wishOfWaiter(waiter);
-  const bound = boundOf(state, resource, wish.count, nowMs, waiter.reserved.size);
+  const bound = boundOf(state, resource, wish.count, nowMs);
   return { type: 'refused', ...refusal(state, resource, wish, bound, nowMs), reason: 'wait_timeout' };
 }
 
@@ -235,7 +238,7 @@ export function estimateMs({ endIntervalMs }: Resource, position: number): { est
  * released. One that was refused, or never was, has left nothing to take back.
  */
 export function cancel(state: LeaseState, command: CancelAcquire, { nowMs }: DecisionContext): LeaseDecision {
-  const { holder, request } = command;
+  const { holder, request, released = [] } = command;
   const nothing: LeaseDecision = { events: [], answer: { type: 'cancelled', leases: [], isMany: false } };
   const session = holder.kind === 'session' ? state.sessions.get(holder.session) : undefined;
   if (!session) return nothing;
@@ -245,14 +248,26 @@ export function cancel(state: LeaseState, command: CancelAcquire, { nowMs }: Dec
       return { ...nothing, events: [{ type: 'WaitEnded', waiter: waiter.number, end: 'cancelled' }] };
     }
   }
-  const held = [...session.leases].filter(
-    (lease) => lease.request === request || lease.otherRequests.includes(request),
-  );
-  if (held.length === 0) return nothing;
+  const held = leasesOf(session, request);
   const ends = new LeaseEnds(state, nowMs);
   for (const lease of held) ends.add(lease, { end: 'released' });
-  const leases = held.filter((lease) => endsAtMs(lease) > nowMs).map(({ token }) => token);
+  const { events, notices } = ends;
+  const leases = [...released, ...held.filter((lease) => endsAtMs(lease) > nowMs).map(({ token }) => token)];
+  if (held.length === EVENTS_PER_DECISION_MAX) return { events, notices, next: { ...command, released: leases } };
   // However many are left of them.
   const isMany = held.some(({ terms }) => terms?.isMany);
-  return { events: ends.events, notices: ends.notices, answer: { type: 'cancelled', leases, isMany } };
+  return { events, notices, answer: { type: 'cancelled', leases, isMany } };
+}
+
+/**
+ * Live leases that answer the request; the first EVENTS_PER_DECISION_MAX of them: there may be more where substitutes came
+ * for substitutes, or where a client uses an id again.
+ */
+function leasesOf({ leases }: Session, request: number): Lease[] {
+  const found: Lease[] = [];
+  for (const lease of leases) {
+    if (lease.request === request || lease.otherRequests.includes(request)) found.push(lease);
+    if (found.length === EVENTS_PER_DECISION_MAX) break;
+  }
+  return found;
 }

@@ -70,5 +70,6 @@ function endedLease(token: number, endedAtMs: number): Lease {
     endedAtMs,
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
+    withdrawnPlace: NOT_IN_HEAP,
   };
 }

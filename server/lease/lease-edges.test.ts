@@ -91,3 +91,58 @@ it('gives no lease past its deadline again by its key, though a pause has left m
     expect(bench.acquire('a', 30, { ...terms, key })).toMatchObject({ type: 'rejected', code: 'lease_lost' });
   }
 });
+
+it('takes back what a request holds slice by slice, where a client gave many requests the same id', () => {
+  for (const size of [1_000, 1_100]) {
+    const bench = new LeaseBench(size);
+    for (let times = 0; times < size / 100; times += 1) bench.granted('a', 1, { count: 100 });
+    const cancelled = bench.run({ type: 'CancelAcquire', holder: { kind: 'session', session: 'a' }, request: 1 });
+    if (cancelled.type !== 'cancelled') throw new Error(`a cancel is answered ${cancelled.type}`);
+    expect(new Set(cancelled.leases).size).toBe(size);
+    expect(bench.holders()).toEqual([]);
+  }
+});
+
+it('keeps nothing of a resource of which nothing is left', () => {
+  const bench = new LeaseBench(1);
+  for (let resource = 3; resource < 20; resource += 1) {
+    const record = { address: 'p1', country: 'US', rpw: 0, resource_ids: [resource] };
+    bench.run({ type: 'ImportPool', records: [record], replace: true });
+    bench.release('a', bench.granted('a', resource, { resource }));
+    bench.acquire('b', resource, { resource, where: { country: { eq: 'CA' } }, waitMs: 1_000 });
+    bench.advance(1_000);
+  }
+  const { resources, sessions } = bench.driver.state;
+  expect([...resources.keys()]).toEqual([19]);
+  for (const { served } of sessions.values()) for (const resource of served.keys()) expect(resource).toBe(19);
+});
+
+it('reads from a snapshot no resource that was forgotten, though a pair of it is still known', () => {
+  const bench = new LeaseBench(1, { banMs: 1_000 });
+  bench.release('a', bench.granted('a', 1), 'banned');
+  bench.advance(1_000);
+  const record = { address: 'p1', country: 'US', rpw: 0, resource_ids: [2] };
+  bench.run({ type: 'ImportPool', records: [record], replace: true });
+  const written = bench.driver.snapshot();
+  expect(written.filter((one) => Array.isArray(one) && one[0] === 'pair')).toHaveLength(1);
+  expect(bench.driver.replayed()).toEqual(written);
+  bench.driver.reload();
+  expect(bench.driver.snapshot()).toEqual(written);
+  expect([...bench.driver.state.resources.keys()]).toEqual([2]);
+});
+
+it('ends sessions that wait for much in slices', () => {
+  const bench = new LeaseBench(1);
+  bench.granted('a', 1);
+  for (const session of ['d', 'e', 'f', 'g', 'h', 'i']) {
+    bench.run({ type: 'OpenSession', session, secretHash: '', resumeWindowMs: 5_000, sessionsMax: 9 });
+    for (let request = 1; request <= 600; request += 1) bench.acquire(session, request, { waitMs: 60_000 });
+    bench.run({ type: 'DropSession', session, suspendMs: 0 });
+  }
+  bench.driver.nowMs += 5_000;
+  // One slice before it, one behind it.
+  bench.run({ type: 'EndSession', session: 'nobody' });
+  expect(bench.driver.state.waiters.size).toBe(1_200);
+  bench.driver.runDue();
+  expect(bench.driver.state.waiters.size).toBe(0);
+});

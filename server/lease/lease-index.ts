@@ -54,16 +54,16 @@ export function usageChanged(state: LeaseState, address: Address): void {
 /** Whether the lease has to be revoked, as the address and the pair are now. */
 export function reviewLease(state: LeaseState, address: Address, lease: Lease): void {
   const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
-  const reason = isAnnounced ? undefined : withdrawal(address, lease);
-  if (reason === undefined) state.withdrawn.delete(lease);
-  else state.withdrawn.set(lease, reason);
+  if (isAnnounced || withdrawalOf(address, lease) === undefined) state.withdrawn.delete(lease);
+  else state.withdrawn.set(lease, lease.token);
 }
 
 export function reviewLeases(state: LeaseState, address: Address): void {
   for (const lease of address.leases) reviewLease(state, address, lease);
 }
 
-function withdrawal(address: Address, lease: Lease): RevokeReason | undefined {
+/** Why the pair of a lease may not be used any more; undefined: it may. */
+export function withdrawalOf(address: Address, lease: Lease): RevokeReason | undefined {
   if (address.removed) return 'address_removed';
   if (!address.serves(lease.resource)) return 'resource_withdrawn';
   if (address.isUnhealthy) return 'unhealthy';
@@ -82,8 +82,10 @@ export function armExpiry(state: LeaseState, lease: Lease): void {
 
 /** Puts the pair where its rest is found to be over. */
 export function armRest(state: LeaseState, pair: Pair): void {
-  const resource = ensureResource(state, pair.resource);
   const untilMs = restsUntilMs(pair);
+  // A pair that rests keeps its resource; of one that only was banned the resource may be forgotten.
+  const resource = untilMs === Infinity ? state.resources.get(pair.resource) : ensureResource(state, pair.resource);
+  if (!resource) return;
   if (untilMs === Infinity) resource.resting.delete(pair);
   else resource.resting.set(pair, untilMs);
   armResource(state, resource);

@@ -6,7 +6,7 @@ import { unreserve } from './apply-waiting.ts';
 import { reviewLeases } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
 import { RollingRequests } from './rolling-requests.ts';
-import { ensureResource, type LeaseState, type PoolChange } from './state.ts';
+import { ensureResource, exists, type LeaseState, type PoolChange } from './state.ts';
 
 /** A committed import: all of it becomes visible at once. */
 export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange[]): void {
@@ -29,6 +29,20 @@ export function applyPoolChanges(state: LeaseState, changes: readonly PoolChange
       default:
         throw new NewerDataError(`change of the pool ${String(change[0])}`);
     }
+  }
+}
+
+/**
+ * Forgets resources of which nothing is left. Looked for when pool or policies have changed, so what a lease or a rest
+ * keeps for longer goes with the next change: a pool that changes for ever leaves nothing behind.
+ */
+export function forgetResources(state: LeaseState): void {
+  for (const resource of state.resources.values()) {
+    if (exists(state, resource) || resource.resting.size > 0 || resource.queue.size > 0) continue;
+    state.resources.delete(resource.id);
+    state.matching.delete(resource);
+    state.queueNotices.delete(resource);
+    for (const session of state.sessions.values()) session.served.delete(resource.id);
   }
 }
 

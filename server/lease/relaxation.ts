@@ -1,6 +1,6 @@
 import type { PoolAddress, SlotColumns } from './slot-columns.ts';
 import { narrow } from './where-columns.ts';
-import { type Plan, readsRpw } from './where-plan.ts';
+import { type Plan, rpwTestsOf } from './where-plan.ts';
 
 export interface Relaxing {
   /** Slots to be had, a bit each, 32 to a word; not kept. */
@@ -16,7 +16,7 @@ export interface Relaxing {
  */
 export function firstRelaxation<A extends PoolAddress>(columns: SlotColumns<A>, relaxing: Relaxing): number {
   const { candidates, fixed, plans } = relaxing;
-  if ([fixed, ...plans].some(readsRpw)) columns.refreshRpw();
+  if ([fixed, ...plans].some((plan) => rpwTestsOf(plan).length > 0)) columns.refreshRpw();
   narrow(fixed, columns, candidates);
   const failsNone = candidates;
   const failsOne = new Uint32Array(candidates.length);

@@ -125,10 +125,12 @@ export class ResourcePool<A extends PoolAddress> {
     const columns = this.#columns;
     const slot = columns.slotOf(address);
     if (slot === undefined) return;
+    const rpwBefore = columns.rpw[slot]!;
     columns.rereadUsage(slot, address);
+    const rpw = columns.rpw[slot]!;
     const isEligible = this.#wholeIndex.eligible.has(slot);
     for (const { index, where } of this.#indexed) {
-      if (where.readsRpw) index!.assign(slot, where.holds(address), isEligible);
+      if (where.mayTurn(rpwBefore, rpw)) index!.assign(slot, where.holds(address), isEligible);
       index!.keysChanged(slot);
     }
   }

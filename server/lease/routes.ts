@@ -168,15 +168,14 @@ function leasePage(
   { limit, after }: Page,
   resource: number | undefined,
 ): { leases: object[]; next?: number } {
-  const held = resource === undefined ? state.leases.values() : (state.resources.get(resource)?.leases.values() ?? []);
   const page: Lease[] = [];
-  for (const lease of held) {
-    if (lease.token <= after || endsAtMs(lease) <= nowMs) continue;
-    page.push(lease);
-    // Without a resource they come in the order of their tokens: one more than the page tells that there is a next.
-    if (resource === undefined && page.length > limit) break;
+  // In the order of their tokens.
+  for (const lease of state.leases.values()) {
+    const isWanted = resource === undefined || lease.resource === resource;
+    if (lease.token <= after || endsAtMs(lease) <= nowMs || !isWanted) continue;
+    // One more than the page tells that there is a next.
+    if (page.push(lease) > limit) break;
   }
-  if (resource !== undefined) page.sort((one, other) => one.token - other.token);
   const shown = page.slice(0, limit);
   const leases = shown.map((lease) => leaseEntry(state, lease, nowMs));
   return page.length > limit ? { leases, next: shown.at(-1)!.token } : { leases };

@@ -1,161 +1,24 @@
-/** What a snapshot holds of the state: its records, and each of the larger ones from the state and back. */
-import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
-import type { AddressRecord, Ended } from '../../protocol/frames.ts';
-import type { Where } from '../../protocol/where.ts';
+/** The larger records of a snapshot, each from the state and back. */
 import { Address, ensurePair } from './address.ts';
 import { indexWaiter } from './apply-waiting.ts';
 import { existing } from './existing.ts';
-import { decodeHolder, encodeHolder, type HolderRecord } from './holder.ts';
+import { decodeHolder, encodeHolder } from './holder.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armRest } from './lease-index.ts';
-import { type Bans, isPlain, type QuarantineReason, type QuarantineRecord, refreshPair } from './pair.ts';
-import type { ResourcePolicy } from './policy.ts';
+import { type Bans, isPlain, type QuarantineRecord, refreshPair } from './pair.ts';
 import { addAddress } from './pool-changes.ts';
 import { RollingRequests } from './rolling-requests.ts';
 import {
-  ensureResource,
-  type Lease,
-  type LeaseState,
-  type LeaseTerms,
-  type PoolChange,
-  type SessionEnd,
-} from './state.ts';
+  type BanFields,
+  type LeaseRecord,
+  type QuarantineFields,
+  type RecordOf,
+  type StateRecord,
+  type TermsFields,
+  VERSIONS,
+} from './snapshot-format.ts';
+import { ensureResource, type Lease, type LeaseState, type LeaseTerms } from './state.ts';
 import type { Line, Waiter } from './waiting.ts';
-
-type LeaseRecord = readonly [
-  token: number,
-  resource: number,
-  addressId: number,
-  holder: HolderRecord,
-  request: number,
-  ttlMs: number,
-  clamped: boolean,
-  deadlineMs: number,
-  grantedDay: number,
-  requests: number,
-  settled: boolean,
-  // Since version 2.
-  isBanned?: boolean,
-  terms?: TermsFields | null,
-  revoking?: readonly [reason: RevokeReason, atMs: number, hasSubstitute: boolean] | null,
-  otherRequests?: readonly number[],
-];
-
-type TermsFields = readonly [
-  where: Where | null,
-  strategy: Strategy | null,
-  sticky: string | null,
-  key: string | null,
-  isMany: boolean | null,
-];
-
-/** `null`: until it is lifted. */
-type QuarantineFields = readonly [reason: QuarantineReason, untilMs: number | null];
-type BanFields = readonly [level: number, atMs: number];
-
-export type StateRecord =
-  | readonly [
-      kind: 'meta',
-      version: 1 | 2,
-      epoch: number,
-      day: number,
-      lastToken: number,
-      reservedToken: number,
-      lastAddressId: number,
-      lastStage: number,
-      defaultPolicy: ResourcePolicy,
-      lastWaiter?: number,
-      turns?: number,
-    ]
-  | readonly [kind: 'resource', version: 1 | 2, id: number, grants: number, lastGrantMs?: number | null]
-  | readonly [kind: 'policy', version: 1 | 2, resource: number, policy: ResourcePolicy]
-  | readonly [
-      kind: 'address',
-      version: 1 | 2,
-      id: number,
-      record: AddressRecord,
-      requests: readonly number[],
-      removed: boolean,
-      lastToken?: number,
-      isUnhealthy?: boolean,
-      isDraining?: boolean,
-      quarantine?: QuarantineFields | null,
-      bans?: BanFields | null,
-      probationAfter?: number | null,
-    ]
-  | readonly [
-      kind: 'pair',
-      version: 1,
-      addressId: number,
-      resource: number,
-      coolingUntilMs: number | null,
-      quarantine: QuarantineFields | null,
-      bans: BanFields | null,
-      probationAfter: number | null,
-    ]
-  | readonly [
-      kind: 'session',
-      version: 1 | 2,
-      id: string,
-      secretHash: string,
-      client: string | null,
-      resumeWindowMs: number,
-      noticeMs: number | null,
-      suspendedUntilMs: number | null,
-      end: SessionEnd,
-      unaskedEnds: readonly Ended[],
-      served?: readonly (readonly [resource: number, turn: number])[],
-    ]
-  | readonly [kind: 'lease', version: 1 | 2, lease: LeaseRecord]
-  | readonly [kind: 'ended', version: 1 | 2, lease: LeaseRecord, end: LeaseEnd, endedAtMs: number]
-  | readonly [
-      kind: 'waiter',
-      version: 1,
-      number: number,
-      session: string,
-      resource: number,
-      requests: readonly (readonly [id: number, atMs: number])[],
-      areRequestsStale: boolean,
-      ttlMs: number,
-      untilMs: number,
-      where: Where | null,
-      strategy: Strategy | null,
-      sticky: string | null,
-      count: number | null,
-      key: string | null,
-      body: string | null,
-      lineKey: number,
-      parkedAtGrants: number | null,
-    ]
-  | readonly [
-      kind: 'key',
-      version: 1,
-      holder: string,
-      key: string,
-      body: string,
-      waiter: number | null,
-      leases: readonly number[],
-      liveCount: number,
-      endedAtMs: number | null,
-    ]
-  | readonly [kind: 'stage', version: 1, stage: number, changes: readonly PoolChange[]];
-
-export type RecordOf<Kind extends StateRecord[0]> = Extract<StateRecord, readonly [Kind, ...unknown[]]>;
-
-/** The latest version of each kind: the one that is written. */
-export const VERSIONS = {
-  meta: 2,
-  resource: 2,
-  policy: 2,
-  address: 2,
-  pair: 1,
-  session: 2,
-  lease: 2,
-  ended: 2,
-  waiter: 1,
-  key: 1,
-  stage: 1,
-} as const satisfies Record<StateRecord[0], number>;
 
 export function* encodeAddress(address: Address): Generator<StateRecord> {
   yield [
@@ -213,7 +76,6 @@ export function restorePair(state: LeaseState, record: RecordOf<'pair'>): void {
   pair.quarantine = decodeQuarantine(quarantine);
   pair.bans = decodeBans(bans);
   pair.probationAfter = probationAfter ?? undefined;
-  ensureResource(state, resource);
   armRest(state, pair);
   refreshPair(state, address, resource);
 }
@@ -357,5 +219,6 @@ export function decodeLease(record: LeaseRecord): Lease {
     endedAtMs: 0,
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
+    withdrawnPlace: NOT_IN_HEAP,
   };
 }

@@ -8,6 +8,7 @@ import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
 import { existing } from './existing.ts';
 import { indexLease, usageChanged } from './lease-index.ts';
+import { type StateRecord, VERSIONS } from './snapshot-format.ts';
 import {
   decodeLease,
   encodeAddress,
@@ -17,8 +18,6 @@ import {
   restorePair,
   restoreSession,
   restoreWaiter,
-  type StateRecord,
-  VERSIONS,
 } from './snapshot-records.ts';
 import { ensureResource, type LeaseState } from './state.ts';
 

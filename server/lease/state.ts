@@ -46,6 +46,7 @@ export interface Lease {
   endedAtMs: number;
   expiryPlace: number;
   noticePlace: number;
+  withdrawnPlace: number;
 }
 
 export interface LeaseTerms {
@@ -160,8 +161,8 @@ export interface LeaseState {
   /** Leases whose session is still to be told that they run out, by when. */
   readonly notices: IndexedHeap<Lease>;
   readonly suspended: IndexedHeap<Session>;
-  /** Live leases whose pair may not be used any more, with the reason for which they are to be revoked. */
-  readonly withdrawn: Map<Lease, RevokeReason>;
+  /** Live leases that are to be revoked, since their pair may not be used any more; by token. */
+  readonly withdrawn: IndexedHeap<Lease>;
   /** Live leases by the binary logarithm of their TTL. */
   readonly ttlClasses: Uint32Array;
 }
@@ -229,7 +230,12 @@ export function createLeaseState(): LeaseState {
         it.suspendedPlace = index;
       },
     }),
-    withdrawn: new Map(),
+    withdrawn: new IndexedHeap<Lease>({
+      get: (it) => it.withdrawnPlace,
+      set: (it, index) => {
+        it.withdrawnPlace = index;
+      },
+    }),
     ttlClasses: new Uint32Array(32),
   };
 }

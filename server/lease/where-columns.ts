@@ -48,7 +48,7 @@ function removeMatches<A extends PoolAddress>(plan: Plan, columns: SlotColumns<A
 }
 
 /** Takes out of `words` what is in `others`, which is as long. */
-export function subtract(words: Uint32Array, others: Uint32Array): void {
+function subtract(words: Uint32Array, others: Uint32Array): void {
   for (let word = 0; word < words.length; word += 1) words[word]! &= ~others[word]!;
 }
 

@@ -80,11 +80,12 @@ export function planOf(where: Where): Plan {
   return junction('all', parts);
 }
 
-/** Whether the answer for one address may change with every grant and report. */
-export function readsRpw(plan: Plan): boolean {
-  if (typeof plan === 'boolean') return false;
-  if (plan.kind === 'all' || plan.kind === 'any') return plan.parts.some(readsRpw);
-  return plan.kind === 'not' ? readsRpw(plan.part) : plan.kind === 'rpw';
+/** Where there are any, the answer for one address may change with every grant and report. */
+export function rpwTestsOf(plan: Plan): readonly RpwTest[] {
+  if (typeof plan === 'boolean') return [];
+  if (plan.kind === 'all' || plan.kind === 'any') return plan.parts.flatMap(rpwTestsOf);
+  if (plan.kind === 'not') return rpwTestsOf(plan.part);
+  return plan.kind === 'rpw' ? [plan] : [];
 }
 
 function isAsking(operators: object): boolean {

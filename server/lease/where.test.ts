@@ -76,6 +76,18 @@ describe('a compiled condition', () => {
     );
   });
 
+  it('knows which figures of rpw make a difference to it', () => {
+    fc.assert(
+      fc.property(whereArbitrary, attributesArbitrary, fc.nat(12), (where, it, rpw) => {
+        const { holds, mayTurn } = compileWhere(where);
+        if (holds(it) !== holds({ ...it, rpw })) expect(mayTurn(it.rpw, rpw)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+    const { mayTurn } = compileWhere({ not: { rpw: { lt: 500 } }, country: { eq: 'US' } });
+    expect([mayTurn(499, 500), mayTurn(498, 499), mayTurn(600, 700)]).toEqual([true, false, false]);
+  });
+
   it('says whether it looks at rpw, wherever in it that stands', () => {
     const rpw: Where = { rpw: { lt: 5 } };
     const country: Where = { country: { eq: 'US' } };

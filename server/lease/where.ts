@@ -1,6 +1,6 @@
 import type { Where } from '../../protocol/where.ts';
 import { inKeyOrder } from './key-order.ts';
-import { type Labels, type Plan, planOf, readsRpw } from './where-plan.ts';
+import { type Labels, type Plan, planOf, rpwTestsOf } from './where-plan.ts';
 
 /** What a condition can look at. */
 export interface Attributes {
@@ -17,12 +17,16 @@ export interface CompiledWhere {
   readonly holds: (it: Attributes) => boolean;
   /** Whether the answer for one address may change with every grant and report. */
   readonly readsRpw: boolean;
+  /** Whether it may be another for an address whose rpw goes from `before` to `after`. Asked at every grant: it is quick. */
+  readonly mayTurn: (before: number, after: number) => boolean;
 }
 
 /** Turns a condition that has passed the wire's schema and bounds into a function. An empty one holds for everything. */
 export function compileWhere(where: Where): CompiledWhere {
   const plan = planOf(where);
-  return { plan, holds: compile(plan), readsRpw: readsRpw(plan) };
+  const rpwTests = rpwTestsOf(plan);
+  const mayTurn = (before: number, after: number) => rpwTests.some(({ holds }) => holds(before) !== holds(after));
+  return { plan, holds: compile(plan), readsRpw: rpwTests.length > 0, mayTurn };
 }
 
 function compile(plan: Plan): (it: Attributes) => boolean {

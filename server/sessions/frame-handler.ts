@@ -10,9 +10,9 @@ import type {
   RenewFrame,
   ReportFrame,
 } from '../../protocol/frames.ts';
-import type { Granted, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
 import type { Holder } from '../lease/holder.ts';
 import type { Connection } from './connection.ts';
+import { acquireFrame, errorFrame, renewalEntry, unsupported } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
 
 /** How long a turned-away client is asked to wait. */
@@ -115,7 +115,7 @@ export class FrameHandler {
     this.#hub.leases.execute(
       { type: 'RenewLeases', holder: this.#holder, leases, ...(ttlMs === undefined ? {} : { ttlMs }) },
       (answer) => {
-        if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewal) });
+        if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewalEntry) });
         const [only] = answer.leases;
         if (!only) throw new Error('a renewal of one lease was answered for none');
         if ('rejected' in only) return this.#send(errorFrame(id, only.rejected));
@@ -161,45 +161,10 @@ function terms(frame: AcquireFrame | ExplainFrame) {
   };
 }
 
-/** What an acquire is answered, at once or after a wait. */
-export function acquireFrame(id: number, answer: Granted | Queued | Refused): CoordinatorFrame {
-  switch (answer.type) {
-    case 'granted':
-      if (answer.isMany) return { type: 'granted', id, leases: [...answer.grants] };
-      return { type: 'granted', id, ...answer.grants[0]! };
-    case 'queued': {
-      const { position, estimateMs } = answer;
-      const queued = { type: 'queued', id, position } as const;
-      return estimateMs === undefined ? queued : { ...queued, estimate_ms: estimateMs };
-    }
-    case 'refused': {
-      const { reason, why, retryAfterMs } = answer;
-      const refused = { type: 'refused', id, reason, why } as const;
-      return retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs };
-    }
-    default:
-      return assertNever(answer);
-  }
-}
-
-function unsupported(id: number, path: string, message: string): CoordinatorFrame {
-  return { type: 'error', id, code: 'unsupported', message: `${path}: ${message}`, path };
-}
-
 function settlement({ lease, outcome, requests }: ReleaseFrame | ReportFrame) {
   return {
     lease,
     ...(outcome === undefined ? {} : { outcome }),
     ...(requests === undefined ? {} : { requests }),
   };
-}
-
-function renewal(outcome: RenewalOutcome) {
-  if ('rejected' in outcome) return { lease: outcome.lease, lost: true as const };
-  const { lease, ttlMs, clamped } = outcome;
-  return clamped ? { lease, ttl_ms: ttlMs, clamped } : { lease, ttl_ms: ttlMs };
-}
-
-function errorFrame(id: number, { code, message, path }: Rejected): CoordinatorFrame {
-  return path === undefined ? { type: 'error', id, code, message } : { type: 'error', id, code, message, path };
 }

@@ -1,23 +1,26 @@
 import { COUNT_MAX, MESSAGE_BYTES_MAX, WHERE_OPERATORS_MAX } from '../../protocol/limits.ts';
+import { Fifo } from '../coordinator/fifo.ts';
 
 /** Bytes of messages that may wait for their turn; a peer that sends more is closed. */
 const INBOX_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
-/** Weight of a frame that looks at addresses by a condition, or at all of them to explain; a plain one weighs 1. */
+/** Weight of a frame that looks at addresses by a condition; a plain one weighs 1. */
 const CONDITION_WEIGHT = 8;
 /** Weight of one operator, where they are so many: of a new condition each reads a column of the whole pool. */
 const OPERATOR_WEIGHT = 2;
+/** Of one that looks at all of them, as an exact explanation must: as much as a turn takes. */
+const EXPLAIN_WEIGHT = 64;
 /** Leases named in one frame that weigh 1 more. */
 const WEIGHT_LEASES = 64;
 
 /** What a socket has sent and what there was no room for in its turn: frames of an array, then the messages behind it. */
 export class Inbox {
-  #messages: (Uint8Array | string)[] = [];
+  #messages = new Fifo<Uint8Array | string>();
   #bytes = 0;
   #frames: readonly unknown[] = [];
   #offset = 0;
 
   get isEmpty(): boolean {
-    return this.#messages.length === 0 && this.#offset === this.#frames.length;
+    return this.#messages.size === 0 && this.#offset === this.#frames.length;
   }
 
   /** False: more than may wait. */
@@ -40,7 +43,7 @@ export class Inbox {
       return { frame: this.#frames[this.#offset - 1] };
     }
     this.open([]);
-    const message = this.#messages.shift();
+    const message = this.#messages.take();
     if (message === undefined) return undefined;
     this.#bytes -= message.length;
     return { message };
@@ -48,7 +51,7 @@ export class Inbox {
 
   clear(): void {
     this.open([]);
-    this.#messages = [];
+    this.#messages = new Fifo();
     this.#bytes = 0;
   }
 }
@@ -57,11 +60,14 @@ export class Inbox {
 export function weightOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 1;
   const { type, where, leases, count } = value as Partial<Record<string, unknown>>;
-  if (Array.isArray(leases)) return 1 + leases.length / WEIGHT_LEASES;
   // Each address of a count is chosen for itself. A fraction or NaN is refused without any choosing.
   const choices = Number.isInteger(count) ? Math.min(Math.max(count as number, 1), COUNT_MAX) : 1;
-  if (where === undefined && type !== 'explain') return choices;
-  return Math.max(CONDITION_WEIGHT, choices, OPERATOR_WEIGHT * operatorsOf(where, WHERE_OPERATORS_MAX));
+  return Math.max(
+    choices,
+    type === 'explain' ? EXPLAIN_WEIGHT : 1,
+    where === undefined ? 1 : Math.max(CONDITION_WEIGHT, OPERATOR_WEIGHT * operatorsOf(where, WHERE_OPERATORS_MAX)),
+    Array.isArray(leases) ? 1 + leases.length / WEIGHT_LEASES : 1,
+  );
 }
 
 /** Operators of what may be a condition, up to about `most`. The decoder has bounded how deep it nests. */

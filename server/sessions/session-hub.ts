@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { assertNever } from '../../protocol/assert.ts';
 import { CLOSE } from '../../protocol/codes.ts';
 import type { CoordinatorFrame, HelloFrame, SessionLimits } from '../../protocol/frames.ts';
 import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
@@ -8,7 +7,7 @@ import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import type { LeaseState } from '../lease/state.ts';
 import { Connection } from './connection.ts';
-import { acquireFrame } from './frame-handler.ts';
+import { noticeFrame } from './outgoing-frames.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
 
 /** Bytes of a session's id and of its secret before they are written as text. */
@@ -294,28 +293,6 @@ export class SessionHub {
       resume_window_ms: resumeWindowMs,
       ...(noticeMs === undefined ? {} : { notice_ms: noticeMs }),
     };
-  }
-}
-
-function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
-  switch (notice.type) {
-    case 'LeaseExpiring':
-      return { type: 'expiring', lease: notice.lease, remaining_ms: notice.remainingMs };
-    case 'LeaseExpired':
-      return { type: 'expired', lease: notice.lease };
-    case 'LeaseRevoking': {
-      const { lease, reason, deadlineMs, substitute } = notice;
-      const revoking = { type: 'revoking', lease, reason, deadline_ms: deadlineMs } as const;
-      return substitute ? { ...revoking, substitute } : revoking;
-    }
-    case 'LeaseRevoked': {
-      const { lease, reason, substitute } = notice;
-      return substitute ? { type: 'revoked', lease, reason, substitute } : { type: 'revoked', lease, reason };
-    }
-    case 'WaitAnswered':
-      return acquireFrame(notice.request, notice.answer);
-    default:
-      return assertNever(notice);
   }
 }
 

@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import type { DecisionContext, EventRecord } from '../coordinator/domain.ts';
+import { type DecisionContext, EVENTS_PER_DECISION_MAX, type EventRecord } from '../coordinator/domain.ts';
 import type { LeaseAnswer, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import type { LeaseEvent } from '../lease/events.ts';
 import { leaseDomain } from '../lease/lease-domain.ts';
@@ -166,6 +166,7 @@ export class LeaseDriver {
       if (decisions.length >= DECISIONS_MAX) throw new Error(`${command.type} never comes to an end`);
       const context: DecisionContext = { nowMs: this.nowMs, utcMs: this.utcMs, random: this.random };
       const decision = this.domain.decide(this.state, again, context);
+      if (decision.events.length > EVENTS_PER_DECISION_MAX) throw new Error(`${again.type} decides too much at once`);
       for (const event of decision.events) {
         this.domain.apply(this.state, event);
         if (this.domain.isDurable(event)) this.journal.push(packr.pack(this.domain.encodeEvent(event)));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { holderName } from '../lease/idempotency.ts';
 import type { IndexedHeap } from '../lease/indexed-heap.ts';
+import { withdrawalOf } from '../lease/lease-index.ts';
 import { type Pair, pairStatus, restsUntilMs } from '../lease/pair.ts';
 import { endsAtMs, type Lease, type LeaseState, type Resource } from '../lease/state.ts';
 
@@ -73,6 +74,11 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   const held = leases.filter(({ holder }) => holder.kind === 'session');
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));
   for (const lease of state.notices.values()) assert.ok(held.includes(lease), `a notice of lease ${lease.token}`);
+  const withdrawn = leases.filter((lease) => {
+    const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
+    return !isAnnounced && withdrawalOf(state.addresses.get(lease.addressId)!, lease) !== undefined;
+  });
+  checkHeap(state.withdrawn, new Map(withdrawn.map((lease) => [lease, lease.token])), 'leases to be revoked');
   const suspended = [...state.sessions.values()].filter((session) => session.suspendedUntilMs !== undefined);
   checkHeap(state.suspended, new Map(suspended.map((session) => [session, session.suspendedUntilMs!])), 'suspended');
 }

@@ -27,6 +27,10 @@ function after<Type extends LeaseEvent['type']>(
   };
 }
 
+function forgetWithdrawn(state: LeaseState): void {
+  while (state.withdrawn.size > 0) state.withdrawn.delete(state.withdrawn.peek()!);
+}
+
 /** The decision is another. */
 function deciding(
   change: (decision: LeaseDecision, state: LeaseState, command: LeaseCommand) => LeaseDecision,
@@ -243,8 +247,8 @@ const PAIRS: Readonly<Record<string, LeaseDomain>> = {
     if (address) address.probationAfter = undefined;
   }),
   'goes on at full pace when most is quarantined': without('slowShare'),
-  'does not revoke on an unhealthy address': after('AddressHealthChanged', (state) => state.withdrawn.clear()),
-  'lets an address go without revoking its leases': after('PoolCommitted', (state) => state.withdrawn.clear()),
+  'does not revoke on an unhealthy address': after('AddressHealthChanged', forgetWithdrawn),
+  'lets an address go without revoking its leases': after('PoolCommitted', forgetWithdrawn),
   'forgets quarantines at a restart': dropping('pair'),
   'gives a draining address': after('AddressDrainChanged', (state, { addressId }) => {
     const address = state.addresses.get(addressId)!;

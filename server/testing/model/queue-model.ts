@@ -43,7 +43,7 @@ export function reservedFor(model: LeaseModel, waiter: ModelWaiter): ModelAddres
 /** What is reserved and must not be: only one collects, and only what it could be given. */
 export function staleReservations(model: LeaseModel, waiter: ModelWaiter): ModelAddress[] {
   const { resource, terms } = waiter;
-  const collects = collectorOf(model, resource) === waiter;
+  const collects = collectorOf(model, resource) === waiter && waiter.untilMs > model.nowMs;
   return reservedFor(model, waiter).filter((address) => {
     const isFit = model.serves(address, resource) && model.meets(address, resource, terms.where);
     return !collects || !isFit || !statusOf(model, address, resource, waiter).isEligible;

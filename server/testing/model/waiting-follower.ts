@@ -154,8 +154,8 @@ export class WaitingFollower {
     const { resource, terms, count = 1 } = waiter;
     // Nobody is there to be told.
     if (waiter.session.suspendedUntilMs !== undefined) return;
-    const ownCount = reservedFor(model, waiter).length;
-    const why = whyOf(model, resource, terms.where, count, boundOf(model, resource, count, ownCount));
+    assert.equal(reservedFor(model, waiter).length, 0, 'a wait that is over keeps nothing');
+    const why = whyOf(model, resource, terms.where, count, boundOf(model, resource, count));
     const retryAfterMs = why.soonest_ms === undefined ? {} : { retryAfterMs: why.soonest_ms };
     for (const { id } of waiter.requests) {
       const answer = { type: 'refused', reason: 'wait_timeout', why, ...retryAfterMs } as const;

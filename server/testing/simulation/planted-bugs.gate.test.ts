@@ -13,7 +13,7 @@ import { runSeeds } from './seeds.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 const SOURCES = ['protocol', 'server', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
-const SEEDS = { first: 1, count: 24, operations: 5_000 };
+const SEEDS = { first: 1, count: 60, operations: 5_000 };
 const TIMEOUT_MS = 300_000;
 
 describe('the simulation', () => {

@@ -11,8 +11,8 @@ export interface Bug {
 }
 
 const ACQUIRE = 'server/lease/decide-acquire.ts';
-const APPLY = 'server/lease/apply.ts';
 const APPLY_LEASE = 'server/lease/apply-lease.ts';
+const APPLY_SESSION = 'server/lease/apply-session.ts';
 const APPLY_WAITING = 'server/lease/apply-waiting.ts';
 const DUE = 'server/lease/decide-due.ts';
 const ENDS = 'server/lease/lease-ends.ts';
@@ -42,7 +42,7 @@ export const BUGS: readonly Bug[] = [
     [INDEX, 'if (address.leaseFor(lease.resource)) {', 'if (false) {'],
   ),
   bug('a restart begins with the tokens of the wall clock', [
-    APPLY,
+    APPLY_SESSION,
     'Math.max(state.lastToken, state.reservedToken, event.tokenFloor)',
     'event.tokenFloor',
   ]),
@@ -108,7 +108,7 @@ export const BUGS: readonly Bug[] = [
     'headOf(one).number > headOf(other).number : key > otherKey;',
   ]),
   bug('what a session waited for waits on when it has ended', [
-    APPLY,
+    APPLY_SESSION,
     '  for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);\n',
     '',
   ]),
@@ -122,7 +122,7 @@ export const BUGS: readonly Bug[] = [
     [COORDINATOR, '        this.#runDue();\n        part.hasBegun = true;', '        part.hasBegun = true;'],
     [ACQUIRE, 'const matched = matchStep(state, resource, context);', 'const matched = undefined;'],
   ),
-  bug("a suspended session's waiter is served", [APPLY, '  parkLines(state, session);\n', '']),
+  bug("a suspended session's waiter is served", [APPLY_SESSION, '  parkLines(state, session);\n', '']),
   bug('what is reserved for a count stays so when it is through', [
     APPLY_WAITING,
     '  for (const address of waiter.reserved) unreserve(state, waiter, address);\n  resource.queue.delete(waiter);',
@@ -190,7 +190,7 @@ export const BUGS: readonly Bug[] = [
     'command.suspendMs',
   ]),
   bug('a restart keeps no session that asked for no window', [
-    APPLY,
+    APPLY_SESSION,
     'Math.max(session.resumeWindowMs, event.suspendMs)',
     'session.resumeWindowMs',
   ]),
@@ -210,7 +210,7 @@ export const BUGS: readonly Bug[] = [
     '!session',
   ]),
   bug('a session that was resumed still ends', [
-    APPLY,
+    APPLY_SESSION,
     '      state.suspended.delete(session);\n      for (',
     '      for (',
   ]),
@@ -225,7 +225,7 @@ export const BUGS: readonly Bug[] = [
   // ---- the disk
   bug('answers leave before they are on disk', [
     'server/coordinator/output-gate.ts',
-    'this.#queue[this.#head]!.position <= this.#durable',
+    'first.position <= this.#durable',
     'true',
   ]),
   bug('a failed append is taken for a durable one', [

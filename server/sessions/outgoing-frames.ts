@@ -1,0 +1,62 @@
+/** What the lease domain decides, as frames. */
+import { assertNever } from '../../protocol/assert.ts';
+import type { CoordinatorFrame } from '../../protocol/frames.ts';
+import type { Granted, LeaseNotice, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
+
+/** What an acquire is answered, at once or after a wait. */
+export function acquireFrame(id: number, answer: Granted | Queued | Refused): CoordinatorFrame {
+  switch (answer.type) {
+    case 'granted':
+      if (answer.isMany) return { type: 'granted', id, leases: [...answer.grants] };
+      return { type: 'granted', id, ...answer.grants[0]! };
+    case 'queued': {
+      const { position, estimateMs } = answer;
+      const queued = { type: 'queued', id, position } as const;
+      return estimateMs === undefined ? queued : { ...queued, estimate_ms: estimateMs };
+    }
+    case 'refused': {
+      const { reason, why, retryAfterMs } = answer;
+      const refused = { type: 'refused', id, reason, why } as const;
+      return retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs };
+    }
+    default:
+      return assertNever(answer);
+  }
+}
+
+export function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
+  switch (notice.type) {
+    case 'LeaseExpiring':
+      return { type: 'expiring', lease: notice.lease, remaining_ms: notice.remainingMs };
+    case 'LeaseExpired':
+      return { type: 'expired', lease: notice.lease };
+    case 'LeaseRevoking': {
+      const { lease, reason, deadlineMs, substitute } = notice;
+      const revoking = { type: 'revoking', lease, reason, deadline_ms: deadlineMs } as const;
+      return substitute ? { ...revoking, substitute } : revoking;
+    }
+    case 'LeaseRevoked': {
+      const { lease, reason, substitute } = notice;
+      return substitute ? { type: 'revoked', lease, reason, substitute } : { type: 'revoked', lease, reason };
+    }
+    case 'WaitAnswered':
+      return acquireFrame(notice.request, notice.answer);
+    default:
+      return assertNever(notice);
+  }
+}
+
+export function errorFrame(id: number, { code, message, path }: Rejected): CoordinatorFrame {
+  return path === undefined ? { type: 'error', id, code, message } : { type: 'error', id, code, message, path };
+}
+
+export function unsupported(id: number, path: string, message: string): CoordinatorFrame {
+  return { type: 'error', id, code: 'unsupported', message: `${path}: ${message}`, path };
+}
+
+/** One of the leases that were renewed together. */
+export function renewalEntry(outcome: RenewalOutcome) {
+  if ('rejected' in outcome) return { lease: outcome.lease, lost: true as const };
+  const { lease, ttlMs, clamped } = outcome;
+  return clamped ? { lease, ttl_ms: ttlMs, clamped } : { lease, ttl_ms: ttlMs };
+}
