@@ -1,6 +1,7 @@
 import { assertNever } from '../../protocol/assert.ts';
 import type { Decision, DecisionContext } from '../coordinator/domain.ts';
 import type { LeaseAnswer, LeaseCommand, LeaseNotice, StartEpoch } from './commands.ts';
+import { dayEvents } from './day.ts';
 import { acquire, explain } from './decide-acquire.ts';
 import { due } from './decide-due.ts';
 import { decideImport } from './decide-import.ts';
@@ -10,7 +11,6 @@ import { revoke } from './decide-revoke.ts';
 import { decideDrop, decideEndSession, decideOpen, extendSuspensions } from './decide-session.ts';
 import { cancel } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
-import { utcDay } from './rolling-requests.ts';
 import type { LeaseState } from './state.ts';
 
 export type LeaseDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
@@ -19,7 +19,7 @@ export type LeaseDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, Leas
 export function decide(state: LeaseState, command: LeaseCommand, context: DecisionContext): LeaseDecision {
   switch (command.type) {
     case 'StartEpoch':
-      return startEpoch(command, context);
+      return startEpoch(state, command, context);
     case 'Configure': {
       const { defaultPolicy, policies } = command;
       const isSame =
@@ -67,13 +67,8 @@ export function decide(state: LeaseState, command: LeaseCommand, context: Decisi
 
 const DONE = { type: 'done' } as const;
 
-function startEpoch(command: StartEpoch, { nowMs, utcMs }: DecisionContext): LeaseDecision {
+function startEpoch(state: LeaseState, command: StartEpoch, { nowMs, utcMs }: DecisionContext): LeaseDecision {
   const { epoch, tokenFloor, suspendMs } = command;
-  return {
-    events: [
-      { type: 'EpochStarted', epoch, atMs: nowMs, tokenFloor, suspendMs },
-      { type: 'DayTurned', day: utcDay(utcMs) },
-    ],
-    answer: DONE,
-  };
+  const started: LeaseEvent = { type: 'EpochStarted', epoch, atMs: nowMs, tokenFloor, suspendMs };
+  return { events: [started, ...dayEvents(state, utcMs)], answer: DONE };
 }
