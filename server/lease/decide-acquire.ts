@@ -18,7 +18,7 @@ import type { LeaseEvent } from './events.ts';
 import { granted, grantLeases } from './grants.ts';
 import type { Holder } from './holder.ts';
 import { bodyDigest, holderName, type KeyEntry } from './idempotency.ts';
-import { type Bound, choiceOf, refusal, select, type Wish, whyOf } from './select.ts';
+import { type Bound, choiceOf, refusal, type Selection, select, type Wish, whyOf } from './select.ts';
 import { endsAtMs, exists, type Lease, type LeaseState, policyOf, type Resource } from './state.ts';
 
 export function acquire(state: LeaseState, command: AcquireLease, context: DecisionContext): LeaseDecision {
@@ -32,15 +32,9 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
     const entry = state.keys.get(holderName(holder))?.find(key, context.nowMs);
     if (entry) return repeat(state, command, entry, body!, context.nowMs);
   }
-  const resource = state.resources.get(command.resource);
-  if (!resource || !exists(state, resource)) return unknownResource(command.resource);
-  const large = tooLargeForCount(command);
-  if (large) return large;
-  const wish = wishOf(state, resource, command);
-  const before = beforeSelection(state, resource, wish, context);
-  if (before) return { ...before, again: command };
-
-  const selection = select(state, resource, wish, context);
+  const chosen = chooseFor(state, command, context);
+  if (!('selection' in chosen)) return chosen;
+  const { resource, wish, selection } = chosen;
   if (!('addresses' in selection)) return queue(state, resource, command, wish, body, selection.bound, context);
   const { ttlMs, clamped } = grantedTtl(state, resource.id, command.ttlMs);
   const { events, grants } = grantLeases(
@@ -65,8 +59,23 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
   return { events, answer: granted(grants, command) };
 }
 
-/** What `acquire` would be answered, by the same steps. */
+/** What `acquire` would be answered, by the same choice. */
 export function explain(state: LeaseState, command: ExplainAcquire, context: DecisionContext): LeaseDecision {
+  const chosen = chooseFor(state, command, context);
+  if (!('selection' in chosen)) return chosen;
+  const { resource, wish, selection } = chosen;
+  const bound = 'addresses' in selection ? undefined : selection.bound;
+  const why = whyOf(state, resource, wish, bound, context.nowMs, Infinity);
+  const otherwise = mayQueue(state, resource, command) ? 'queue' : 'refuse';
+  return { events: [], answer: { type: 'explained', would: 'addresses' in selection ? 'grant' : otherwise, why } };
+}
+
+/** The choice for a request, or the decision that comes instead of it or before it. */
+function chooseFor(
+  state: LeaseState,
+  command: AcquireLease | ExplainAcquire,
+  context: DecisionContext,
+): { readonly resource: Resource; readonly wish: Wish; readonly selection: Selection } | LeaseDecision {
   const resource = state.resources.get(command.resource);
   if (!resource || !exists(state, resource)) return unknownResource(command.resource);
   const large = tooLargeForCount(command);
@@ -74,11 +83,7 @@ export function explain(state: LeaseState, command: ExplainAcquire, context: Dec
   const wish = wishOf(state, resource, command);
   const before = beforeSelection(state, resource, wish, context);
   if (before) return { ...before, again: command };
-  const selection = select(state, resource, wish, context);
-  const bound = 'addresses' in selection ? undefined : selection.bound;
-  const why = whyOf(state, resource, wish, bound, context.nowMs, Infinity);
-  const otherwise = mayQueue(state, resource, command) ? 'queue' : 'refuse';
-  return { events: [], answer: { type: 'explained', would: 'addresses' in selection ? 'grant' : otherwise, why } };
+  return { resource, wish, selection: select(state, resource, wish, context) };
 }
 
 function tooLargeForCount({ where, count = 1 }: AcquireTerms): { events: []; answer: Rejected } | undefined {
