@@ -21,7 +21,7 @@ import { crc32 } from 'node:zlib';
 import type { Batch } from '../coordinator/event-log.ts';
 
 export const SECTOR_BYTES = 512;
-/** Payload bytes of one batch at most. */
+/** Payload bytes of one batch at most, in any journal; one may be opened for less. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
 /** Events of one batch at most. */
 export const BATCH_EVENTS_MAX = 1_000;
@@ -30,8 +30,6 @@ const MAGIC = Buffer.from('LHB1').readUInt32LE();
 const PAYLOAD_OFFSET = 48;
 const CRC_BYTES = 4;
 const FLAG_CLEAN_STOP = 1;
-/** The largest batch as it stands on disk. */
-export const BATCH_FRAME_BYTES_MAX = sectorEnd(PAYLOAD_OFFSET + BATCH_BYTES_MAX + CRC_BYTES);
 
 /** A good batch found in a segment. */
 export interface StoredBatch {
@@ -50,12 +48,17 @@ export function sectorEnd(offset: number): number {
   return Math.ceil(offset / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
+/** A batch of so many payload bytes as it stands on disk. */
+export function frameBytesOf(payloadBytes: number): number {
+  return sectorEnd(PAYLOAD_OFFSET + payloadBytes + CRC_BYTES);
+}
+
 export function lastPositionOf(batch: Batch): number {
   return batch.position + batch.eventCount - 1;
 }
 
 /**
- * Writes the batch at the start of `into` (BATCH_FRAME_BYTES_MAX long), zeros up to the sector's end included.
+ * Writes the batch at the start of `into` (as long as frameBytesOf says), zeros up to the sector's end included.
  * Returns the bytes to write, a view of `into`, and the CRC.
  */
 export function encodeBatch(into: Buffer, batch: Batch, previousCrc: number, isCleanStop: boolean) {
@@ -72,7 +75,7 @@ export function encodeBatch(into: Buffer, batch: Batch, previousCrc: number, isC
   into.set(batch.payload, PAYLOAD_OFFSET);
   const crc = crc32(into.subarray(0, crcOffset));
   into.writeUInt32LE(crc, crcOffset);
-  const frameBytes = sectorEnd(crcOffset + CRC_BYTES);
+  const frameBytes = frameBytesOf(batch.payload.length);
   into.fill(0, crcOffset + CRC_BYTES, frameBytes);
   return { bytes: into.subarray(0, frameBytes), crc };
 }

@@ -13,10 +13,11 @@ import type { Clock } from '../coordinator/scheduler.ts';
 import {
   BATCH_BYTES_MAX,
   BATCH_EVENTS_MAX,
-  BATCH_FRAME_BYTES_MAX,
   batchesFrom,
   encodeBatch,
+  frameBytesOf,
   lastPositionOf,
+  SECTOR_BYTES,
 } from './batch.ts';
 import { type Disk, readWhole } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
@@ -31,7 +32,6 @@ import {
   prepareSegment,
   SEGMENT_BYTES_DEFAULT,
   SEGMENT_BYTES_MAX,
-  SEGMENT_BYTES_MIN,
   type Segment,
 } from './segment.ts';
 import { type JournalLog, SNAPSHOT_BYTES_DEFAULT, SnapshotRotation, type TakeSnapshot } from './snapshot-rotation.ts';
@@ -51,6 +51,8 @@ export interface JournalOptions {
   readonly clock: Clock;
   readonly log: JournalLog;
   readonly segmentBytes?: number;
+  /** Payload bytes of one batch at most; a segment takes two such batches at least. */
+  readonly batchBytesMax?: number;
   /** Bytes of sealed deltas after which a snapshot is made. */
   readonly snapshotBytes?: number;
   /** Absent: no snapshots are made. */
@@ -61,8 +63,20 @@ type Ended = Exclude<AppendOutcome, { outcome: 'durable' }>;
 
 /** Opens the folder for writing: makes the first segment of this run. Rejects where the disk can't take it. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { disk, dir, recovered, epoch, segmentBytes = SEGMENT_BYTES_DEFAULT } = options;
-  assert.ok(segmentBytes >= SEGMENT_BYTES_MIN && segmentBytes <= SEGMENT_BYTES_MAX, 'segmentBytes is out of bounds');
+  const {
+    disk,
+    dir,
+    recovered,
+    epoch,
+    segmentBytes = SEGMENT_BYTES_DEFAULT,
+    batchBytesMax = BATCH_BYTES_MAX,
+  } = options;
+  assert.ok(batchBytesMax <= BATCH_BYTES_MAX, 'batchBytesMax is out of bounds');
+  assert.ok(
+    segmentBytes >= HEADER_BYTES + 2 * frameBytesOf(batchBytesMax),
+    'a segment takes two of the largest batches',
+  );
+  assert.ok(segmentBytes <= SEGMENT_BYTES_MAX && segmentBytes % SECTOR_BYTES === 0, 'segmentBytes is out of bounds');
   assert.ok(epoch > recovered.epoch, 'a run takes a higher epoch than any before it');
   const dataId = recovered.dataId ?? options.randomBytes(DATA_ID_BYTES);
   const prepared = await prepareSegment(disk, dir, segmentBytes);
@@ -71,7 +85,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 }
 
 export class Journal implements EventLog {
-  readonly batchBytesMax = BATCH_BYTES_MAX;
+  readonly batchBytesMax: number;
   readonly batchEventsMax = BATCH_EVENTS_MAX;
 
   readonly #options: JournalOptions;
@@ -79,7 +93,7 @@ export class Journal implements EventLog {
   readonly #segmentBytes: number;
   readonly #snapshots: SnapshotRotation;
   /** One append is in flight at most, so one buffer is enough. */
-  readonly #frame = Buffer.alloc(BATCH_FRAME_BYTES_MAX);
+  readonly #frame: Buffer;
   #segment: Segment;
   /** The next segment, made in the background once the present one is half full; undefined in it: that failed. */
   #prepared: Promise<PreparedSegment | undefined> | undefined;
@@ -100,6 +114,8 @@ export class Journal implements EventLog {
     const { disk, dir, recovered, log, takeSnapshot, snapshotBytes = SNAPSHOT_BYTES_DEFAULT } = options;
     this.#options = options;
     this.#dataId = dataId;
+    this.batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX;
+    this.#frame = Buffer.alloc(frameBytesOf(this.batchBytesMax));
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
     this.#segment = segment;
     this.#position = recovered.position;
@@ -155,7 +171,7 @@ export class Journal implements EventLog {
     assert.equal(batch.position, expectedPosition + 1, 'a batch continues the log');
     assert.equal(batch.epoch, this.#options.epoch, 'a segment holds the batches of one run');
     assert.ok(batch.eventCount >= 1 && batch.eventCount <= BATCH_EVENTS_MAX, 'eventCount is out of bounds');
-    assert.ok(batch.payload.length <= BATCH_BYTES_MAX, 'payload is out of bounds');
+    assert.ok(batch.payload.length <= this.batchBytesMax, 'payload is out of bounds');
     return this.#write(batch, false);
   }
 

@@ -7,7 +7,6 @@
  * last segment of a folder can end in a torn batch, and a good header proves every position before its own.
  */
 import { join } from 'node:path';
-import { BATCH_FRAME_BYTES_MAX } from './batch.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
@@ -75,7 +74,6 @@ export class Segment {
   #usedBytes = HEADER_BYTES;
 
   constructor(file: DiskFile, firstPosition: number, sizeBytes: number) {
-    if (sizeBytes < HEADER_BYTES + BATCH_FRAME_BYTES_MAX) throw new Error('a segment takes at least the largest batch');
     this.#file = file;
     this.firstPosition = firstPosition;
     this.#sizeBytes = sizeBytes;
