@@ -16,6 +16,7 @@ import { packValue } from '../journal/msgpack.ts';
 import { recover } from '../journal/recover.ts';
 import { SEGMENT_BYTES_MIN } from '../journal/segment.ts';
 import { counterDomain } from './counter-domain.ts';
+import { realScheduler } from './real-scheduler.ts';
 
 const EVENTS_PER_BATCH_MAX = 1_000;
 const say = (line: string | number) => writeSync(1, `${line}\n`);
@@ -34,6 +35,7 @@ const journal = await openJournal({
   recovered,
   epoch,
   randomBytes,
+  scheduler: realScheduler,
   clock: { nowMs: () => performance.now(), utcMs: () => Date.now() },
   log: { info: () => undefined, warn: () => undefined },
   // Small, so that rotations and snapshots are among what is killed.
