@@ -101,11 +101,9 @@ export class StorageWatch {
     return Math.ceil(bytes / MIB + 1) * MIB;
   }
 
-  /** The next one in time, and as many as the ends need. */
+  /** The next one, and as many as the ends need. What it holds is also what a start on a full disk begins in. */
   #holdSegments(): void {
-    const { segmentBytes } = this.#options;
-    const isHalfFull = this.#roomBytes * 2 <= segmentBytes;
-    this.segments.hold(Math.max(isHalfFull ? segmentBytes : 0, this.#endsBytes - this.#roomBytes));
+    this.segments.hold(Math.max(this.#options.segmentBytes, this.#endsBytes - this.#roomBytes));
   }
 
   #holdSnapshot(): void {

@@ -29,7 +29,7 @@ describe('a journal on a disk that gets full', () => {
 
   it('goes on in the room that it holds, waits for more when that is used up, and loses nothing', async () => {
     const { dir, run, disk, levels } = await started();
-    while (!(await readdir(dir)).some((name) => name.startsWith('prepared-'))) await run.add(BIG);
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
     disk.isFull = true;
     // The rest of the first segment and the second.
     while (run.position < 8) expect((await run.add(BIG)).outcome).toBe('durable');
@@ -51,7 +51,7 @@ describe('a journal on a disk that gets full', () => {
     let live = 0;
     const { dir, run } = await started({ liveCount: () => live });
     await run.add('a');
-    expect(await prepared(dir)).toHaveLength(0);
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
     live = 10_000;
     await run.add('a');
     await expect.poll(() => prepared(dir), POLL).toHaveLength(2);
@@ -64,7 +64,7 @@ describe('a journal on a disk that gets full', () => {
     await run.add('a', 10);
     await expect.poll(() => readdir(dir), POLL).toContain('room.snapshot.tmp');
     // One for the rotation, before nothing can be made any more.
-    while ((await prepared(dir)).length === 0) await run.add(BIG);
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
     disk.isFull = true;
     await run.journal.snapshotNow();
     const { position } = run;
