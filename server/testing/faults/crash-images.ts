@@ -112,15 +112,12 @@ export class CrashImages {
       return index === undefined ? versions.at(-1)! : distinct(versions)[choice[index]!]!;
     };
     const size = outcomeOf(`size ${number}`, file.sizes);
-    const count = Math.min(file.sectorCount, Math.ceil(size.value / SECTOR_BYTES));
-    const sectors = Array.from({ length: count }, (_, sector) =>
-      outcomeOf(`sector ${number} ${sector}`, file.sector(sector)),
-    );
-    const image = SectorFile.of(
-      size.value,
-      sectors.map(({ value }) => value),
-      sectors.map(({ id }) => id),
-    );
+    const sectors: [number, Version<Buffer>][] = [];
+    for (const [sector, versions] of file.sectors) {
+      if (sector * SECTOR_BYTES >= size.value) continue;
+      sectors.push([sector, outcomeOf(`sector ${number} ${sector}`, versions)]);
+    }
+    const image = SectorFile.of(size.value, sectors);
     if (!this.#openFiles.has(number)) SETTLED.set(file, image);
     return image;
   }
@@ -133,8 +130,8 @@ const CONTENT_KEYS = new WeakMap<SectorFile, string>();
 function contentKey(file: SectorFile): string {
   let key = CONTENT_KEYS.get(file);
   if (key === undefined) {
-    key = `${file.sizeBytes}`;
-    for (let index = 0; index < file.sectorCount; index += 1) key += ` ${file.sector(index)[0].id}`;
+    const sectors = Array.from(file.sectors, ([index, [{ id }]]) => `${index}:${id}`);
+    key = `${file.sizeBytes} ${sectors.sort().join()}`;
     CONTENT_KEYS.set(file, key);
   }
   return key;
@@ -149,9 +146,10 @@ function* openIn(state: DiskState): Generator<Open> {
     if (!named.has(number) || SETTLED.has(file)) continue;
     const sizes = distinct(file.sizes);
     if (sizes.length > 1) yield { place: `size ${number}`, file: number, operations: operationsOf(sizes) };
-    for (let sector = 0; sector < file.sectorCount; sector += 1) {
-      const versions = distinct(file.sector(sector));
-      if (versions.length > 1) yield { place: `sector ${number} ${sector}`, file: number, operations: operationsOf(versions) };
+    for (const [sector, held] of file.sectors) {
+      const versions = distinct(held);
+      if (versions.length === 1) continue;
+      yield { place: `sector ${number} ${sector}`, file: number, operations: operationsOf(versions) };
     }
   }
 }

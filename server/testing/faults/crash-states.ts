@@ -11,7 +11,7 @@ import { Random } from '../simulation/random.ts';
 import { CrashImages } from './crash-images.ts';
 import type { FaultRun, FaultRunOptions, FaultRunResult } from './fault-run.ts';
 import { type Facts, type HistoryPlace, placeOf, stateText } from './journal-history.ts';
-import { type Boundary, DIR, JOURNAL_SIZES, type Lives, recordLives } from './journal-lives.ts';
+import { type Boundary, DIR, journalOptions, type Lives, recordLives } from './journal-lives.ts';
 import { type JournalLoad, STILL_UTC_MS } from './journal-load.ts';
 import { type DiskState, SimulatedDisk } from './simulated-disk.ts';
 
@@ -162,17 +162,7 @@ class StartAfterCrash {
   ): Promise<HistoryPlace> {
     this.#nested = { acked: before, handed: before };
     const epoch = recovered.epoch + 1;
-    const clock = { nowMs: () => recovered.clockMs, utcMs: () => STILL_UTC_MS };
-    const journal = await openJournal({
-      disk,
-      dir: DIR,
-      recovered,
-      epoch,
-      randomBytes: (count) => new Uint8Array(count).fill(7),
-      clock,
-      log: { info: () => undefined, warn: () => undefined },
-      ...JOURNAL_SIZES,
-    });
+    const journal = await openJournal(journalOptions(disk, recovered, () => recovered.clockMs));
     const context = { epoch, nowMs: recovered.clockMs, random: this.#random };
     const { eventCount, payload, tokens } = this.#load.short(replica, context);
     this.#checkTokens(before, tokens);
@@ -186,7 +176,7 @@ class StartAfterCrash {
       before,
     };
     this.#nested = { acked: before, handed: end };
-    const times = { clockMs: clock.nowMs(), utcMs: STILL_UTC_MS };
+    const times = { clockMs: recovered.clockMs, utcMs: STILL_UTC_MS };
     const batch = { position: before.position + 1, eventCount, epoch, ...times, payload };
     const { outcome } = await journal.append(batch, before.position);
     if (outcome !== 'durable') throw new StateFinding(`the first batch of the new run was answered ${outcome}`);

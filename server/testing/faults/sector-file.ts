@@ -22,32 +22,30 @@ export interface Version<Value> {
 export type Versions<Value> = readonly [Version<Value>, ...Version<Value>[]];
 
 const ZEROS = Buffer.alloc(SECTOR_BYTES);
-const EMPTY_SECTOR: Versions<Buffer> = [{ value: ZEROS, operation: 0, id: 0, isStale: false }];
+const ZEROS_ID = 0;
+const EMPTY_SECTOR: Versions<Buffer> = [{ value: ZEROS, operation: 0, id: ZEROS_ID, isStale: false }];
 
 /** Never changed: each change gives a new one that shares what is the same. So a disk is copied at next to no cost. */
 export class SectorFile {
   readonly sizes: Versions<number>;
-  readonly #sectors: readonly Versions<Buffer>[];
+  /** Those that aren't zeros and never were anything else. */
+  readonly #sectors: ReadonlyMap<number, Versions<Buffer>>;
   /** All of it in one piece, once somebody has read much of it: many images share one file. */
   #bytes: Buffer | undefined;
   #crc: number | undefined;
 
-  private constructor(sizes: Versions<number>, sectors: readonly Versions<Buffer>[]) {
+  private constructor(sizes: Versions<number>, sectors: ReadonlyMap<number, Versions<Buffer>>) {
     this.sizes = sizes;
     this.#sectors = sectors;
   }
 
-  /** All of it durable. `ids` name the sectors' contents. */
-  static of(sizeBytes: number, sectors: readonly Buffer[], ids: readonly number[]): SectorFile {
-    return new SectorFile(
-      [{ value: sizeBytes, operation: 0, id: sizeBytes, isStale: false }],
-      sectors.map((value, index) => [{ value, operation: 0, id: ids[index]!, isStale: false }]),
-    );
-  }
-
-  /** Also behind the newest size: a power cut may leave a longer file. */
-  get sectorCount(): number {
-    return this.#sectors.length;
+  /** All of it durable. */
+  static of(sizeBytes: number, sectors: Iterable<readonly [number, Version<Buffer>]> = []): SectorFile {
+    const held = new Map<number, Versions<Buffer>>();
+    for (const [index, version] of sectors) {
+      if (version.id !== ZEROS_ID) held.set(index, [{ ...version, operation: 0, isStale: false }]);
+    }
+    return new SectorFile([{ value: sizeBytes, operation: 0, id: sizeBytes, isStale: false }], held);
   }
 
   get sizeBytes(): number {
@@ -61,8 +59,9 @@ export class SectorFile {
     return this.#crc;
   }
 
-  sector(index: number): Versions<Buffer> {
-    return this.#sectors[index] ?? EMPTY_SECTOR;
+  /** By their place; those that are missing are zeros. */
+  get sectors(): ReadonlyMap<number, Versions<Buffer>> {
+    return this.#sectors;
   }
 
   read(into: Uint8Array, offset: number): number {
@@ -71,25 +70,27 @@ export class SectorFile {
   }
 
   write(bytes: Uint8Array, offset: number, operation: number): SectorFile {
-    const sectors = this.#grownTo(offset + bytes.length);
+    const sectors = new Map(this.#sectors);
     for (let at = offset; at < offset + bytes.length; ) {
       const start = at % SECTOR_BYTES;
       const count = Math.min(SECTOR_BYTES - start, offset + bytes.length - at);
       const index = (at - start) / SECTOR_BYTES;
-      const sector = Buffer.from(sectors[index]!.at(-1)!.value);
+      const sector = Buffer.from(sectors.get(index)?.at(-1)!.value ?? ZEROS);
       sector.set(bytes.subarray(at - offset, at - offset + count), start);
-      sectors[index] = withValue(sectors[index]!, sector, operation);
+      setSector(sectors, index, sector, operation);
       at += count;
     }
     return new SectorFile(this.#sizedTo(Math.max(this.sizeBytes, offset + bytes.length), operation), sectors);
   }
 
   truncate(sizeBytes: number, operation: number): SectorFile {
-    const sectors = this.#grownTo(sizeBytes);
-    for (let index = Math.floor(sizeBytes / SECTOR_BYTES); index < sectors.length; index += 1) {
+    const sectors = new Map(this.#sectors);
+    for (const [index, versions] of this.#sectors) {
+      const keptBytes = Math.max(0, sizeBytes - index * SECTOR_BYTES);
+      if (keptBytes >= SECTOR_BYTES) continue;
       const sector = Buffer.alloc(SECTOR_BYTES);
-      sector.set(sectors[index]!.at(-1)!.value.subarray(0, Math.max(0, sizeBytes - index * SECTOR_BYTES)));
-      sectors[index] = withValue(sectors[index]!, sector, operation);
+      sector.set(versions.at(-1)!.value.subarray(0, keptBytes));
+      setSector(sectors, index, sector, operation);
     }
     return new SectorFile(this.#sizedTo(sizeBytes, operation), sectors);
   }
@@ -122,9 +123,10 @@ export class SectorFile {
 
   /** Takes back what `operation` wrote, but for the first `keptBytes` of the file. */
   undo(operation: number, keptBytes: number): SectorFile {
-    const sectors = this.#sectors.map((versions, index) =>
-      index * SECTOR_BYTES < keptBytes ? versions : without(versions, operation),
-    );
+    const sectors = new Map(this.#sectors);
+    for (const [index, versions] of this.#sectors) {
+      if (index * SECTOR_BYTES >= keptBytes) sectors.set(index, without(versions, operation));
+    }
     const before = without(this.sizes, operation).at(-1)!.value;
     const kept = new SectorFile(without(this.sizes, operation), sectors);
     const sizeBytes = Math.min(this.sizeBytes, keptBytes);
@@ -133,14 +135,8 @@ export class SectorFile {
 
   #newest(): Buffer {
     const bytes = Buffer.alloc(this.sizeBytes);
-    for (const [index, versions] of this.#sectors.entries()) versions.at(-1)!.value.copy(bytes, index * SECTOR_BYTES);
+    for (const [index, versions] of this.#sectors) versions.at(-1)!.value.copy(bytes, index * SECTOR_BYTES);
     return bytes;
-  }
-
-  #grownTo(sizeBytes: number): Versions<Buffer>[] {
-    const sectors = [...this.#sectors];
-    while (sectors.length * SECTOR_BYTES < sizeBytes) sectors.push(EMPTY_SECTOR);
-    return sectors;
   }
 
   #sizedTo(value: number, operation: number): Versions<number> {
@@ -148,15 +144,19 @@ export class SectorFile {
   }
 
   #map(change: <Value>(versions: Versions<Value>) => Versions<Value>): SectorFile {
-    return new SectorFile(change(this.sizes), this.#sectors.map(change));
+    const sectors = new Map<number, Versions<Buffer>>();
+    for (const [index, versions] of this.#sectors) sectors.set(index, change(versions));
+    return new SectorFile(change(this.sizes), sectors);
   }
 }
 
-function withValue(versions: Versions<Buffer>, value: Buffer, operation: number): Versions<Buffer> {
+function setSector(sectors: Map<number, Versions<Buffer>>, index: number, value: Buffer, operation: number): void {
+  const versions = sectors.get(index) ?? EMPTY_SECTOR;
+  const isZeros = value.equals(ZEROS);
+  if (isZeros && versions === EMPTY_SECTOR) return;
   const same = versions.find((version) => version.value.equals(value));
   // The sectors that one operation writes differ in their place.
-  const id = value.equals(ZEROS) ? 0 : (same?.id ?? operation);
-  return [...versions, { value, operation, id, isStale: false }];
+  sectors.set(index, [...versions, { value, operation, id: isZeros ? ZEROS_ID : (same?.id ?? operation), isStale: false }]);
 }
 
 function without<Value>(versions: Versions<Value>, operation: number): Versions<Value> {

@@ -117,7 +117,7 @@ export class SimulatedDisk implements Disk {
     const [failed] = this.#inFlight.splice(random.below(this.#inFlight.length), 1);
     this.#options.onBoundary?.();
     failed!.change.fail(failed!.operation, random);
-    failed!.reject(Object.assign(new Error('EIO: simulated'), { code: 'EIO' }));
+    failed!.reject(Object.assign(new Error('EIO: simulated'), { code: 'EIO', errno: -5 }));
   }
 
   /** The process is gone: what it had begun has happened in part or not at all, and nothing it waits for ever comes. */
@@ -137,9 +137,12 @@ export class SimulatedDisk implements Disk {
       return Promise.resolve(this.#fileOf(file, false));
     }
     const isDurable = mode === 'createDurable';
-    if (file !== undefined) return this.#truncate(file, 0).then(() => this.#fileOf(file, isDurable));
+    if (file !== undefined) {
+      const isEmptied = isDurable || mode === 'create';
+      return (isEmptied ? this.#truncate(file, 0) : DONE).then(() => this.#fileOf(file, isDurable));
+    }
     const made = this.state.operations + 1;
-    this.state.files.set(made, SectorFile.of(0, [], []));
+    this.state.files.set(made, SectorFile.of(0));
     return this.#rename({ name, file: made, gone: undefined }).then(() => this.#fileOf(made, isDurable));
   }
 
@@ -160,6 +163,11 @@ export class SimulatedDisk implements Disk {
 
   makeFolder(): Promise<boolean> {
     return Promise.resolve(false);
+  }
+
+  /** There is always room. */
+  freeBytes(): Promise<number> {
+    return Promise.resolve(Number.MAX_SAFE_INTEGER);
   }
 
   syncFolder(): Promise<void> {
@@ -267,7 +275,7 @@ export class SimulatedDisk implements Disk {
 }
 
 function missing(path: string): Error {
-  return Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+  return Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT', errno: -2 });
 }
 
 /** A new one each time: what waits for it goes with it. */
