@@ -119,13 +119,14 @@ async function settle(disk: Disk, dir: string, reader: DeltaReader, { temporarie
   for (const name of temporaries) await disk.remove(join(dir, name));
   const last = reader.lastSegment;
   if (last?.isEmpty) await disk.remove(join(dir, last.name));
-  else if (last && !reader.end.isCleanStop) await writeAnew(disk, dir, last.name, last.goodBytes);
+  else if (last) await writeAnew(disk, dir, last.name, last.goodBytes);
   await disk.syncFolder(dir);
 }
 
 /**
  * Puts a durable copy of the good part in the place of the last segment. That cuts what is torn, and it makes sure of
- * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk.
+ * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk. The mark
+ * of a clean stop is no exception: a process killed while it wrote that leaves it to be read, and not yet on disk.
  */
 async function writeAnew(disk: Disk, dir: string, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = join(dir, name + TEMPORARY_SUFFIX);
