@@ -105,6 +105,7 @@ class LivesRecorder {
     const end = this.#drawEnd();
     this.#isStopping = false;
     let untilEnd = end.after;
+    let hasFailed = false;
     let ended: { readonly error?: unknown } | undefined;
     this.#live(disk).then(
       () => {
@@ -123,14 +124,15 @@ class LivesRecorder {
       idleTurns = 0;
       if (!end.isAtStop || this.#isStopping) untilEnd -= 1;
       if (untilEnd === 0 && end.kind === 'kill') break;
-      if (untilEnd === 0 && end.kind === 'error') disk.failOne(random);
+      const isFailing = untilEnd <= 0 && end.kind === 'error' && !hasFailed;
+      if (isFailing && disk.failOne(random, end.isOfSync)) hasFailed = true;
       else disk.endOne(random);
     }
     // The end of a process is the end of all that it has in flight, a snapshot in its worker too.
     disk.kill(random);
     if (ended?.error instanceof Misfit) throw ended.error;
     // Without an error of the disk nothing has a reason to end in one, and none makes damage.
-    const isExcused = end.kind === 'error' && untilEnd <= 0 && !isDamage(ended?.error);
+    const isExcused = hasFailed && !isDamage(ended?.error);
     if (ended?.error !== undefined && !isExcused) throw new Misfit(`a life failed: ${String(ended.error)}`);
   }
 
@@ -141,7 +143,7 @@ class LivesRecorder {
     // Start and stop are short, and the most happens there.
     const when = random.below(4);
     const after = 1 + random.below(when === 0 ? OPERATIONS_OF_START : when === 1 ? OPERATIONS_OF_STOP : OPERATIONS_PER_LIFE);
-    return { kind, after, isAtStop: when === 1 };
+    return { kind, after, isAtStop: when === 1, isOfSync: random.below(2) === 0 };
   }
 
   async #live(disk: SimulatedDisk): Promise<void> {
@@ -218,6 +220,8 @@ interface LifeEnd {
   readonly kind: 'kill' | 'error' | 'stop';
   readonly after: number;
   readonly isAtStop: boolean;
+  /** The error is that of a file's sync. */
+  readonly isOfSync: boolean;
 }
 
 function isDamage(error: unknown): boolean {

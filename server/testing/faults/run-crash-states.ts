@@ -3,10 +3,12 @@
  *
  *   node dist/server/testing/faults/run-crash-states.js [--seed 1] [--cases 100000]
  *   node dist/server/testing/faults/run-crash-states.js --lives 1000000 --state 17
+ *   node dist/server/testing/faults/run-crash-states.js --corruption [--seed 1]      the corruption sweep
  *
  * Exit code 1: something was found.
  */
 import { parseArgs } from 'node:util';
+import { corruptionSweep } from './corruption-sweep.ts';
 import { crashStates, replayCrashState } from './crash-states.ts';
 
 const { values } = parseArgs({
@@ -15,11 +17,15 @@ const { values } = parseArgs({
     cases: { type: 'string', default: '100000' },
     lives: { type: 'string' },
     state: { type: 'string', default: '0' },
+    corruption: { type: 'boolean', default: false },
   },
 });
 if (values.lives === undefined) {
   const onProgress = (done: number) => say(`${done} states`);
-  const { cases, findings } = await crashStates({ seed: Number(values.seed), cases: Number(values.cases), onProgress });
+  const run = values.corruption ? corruptionSweep : crashStates;
+  // All that one seed has of damage.
+  const most = values.corruption ? Infinity : Number(values.cases);
+  const { cases, findings } = await run({ seed: Number(values.seed), cases: most, onProgress });
   say(`${cases} states, ${findings.length} findings`);
   stop(findings);
 } else {

@@ -68,6 +68,8 @@ function apply(names: Map<string, number>, { name, file, gone }: FolderChange): 
 
 /** A change of the disk in its two moments, and what becomes of it where it fails or its process dies in between. */
 interface Change {
+  /** Of a file. */
+  readonly isSync?: boolean;
   begin(operation: number): void;
   end(operation: number): void;
   fail(operation: number, random: Random): void;
@@ -113,11 +115,16 @@ export class SimulatedDisk implements Disk {
     ended!.resolve();
   }
 
-  failOne(random: Random): void {
-    const [failed] = this.#inFlight.splice(random.below(this.#inFlight.length), 1);
+  /** False where only a sync is to fail, and none is in flight. */
+  failOne(random: Random, onlySync: boolean): boolean {
+    const failing = this.#inFlight.filter(({ change }) => change.isSync || !onlySync);
+    if (failing.length === 0) return false;
+    const failed = failing[random.below(failing.length)];
+    this.#inFlight.splice(this.#inFlight.indexOf(failed!), 1);
     this.#options.onBoundary?.();
     failed!.change.fail(failed!.operation, random);
     failed!.reject(Object.assign(new Error('EIO: simulated'), { code: 'EIO', errno: -5 }));
+    return true;
   }
 
   /** The process is gone: what it had begun has happened in part or not at all, and nothing it waits for ever comes. */
@@ -247,6 +254,7 @@ export class SimulatedDisk implements Disk {
 
   #sync(file: number): Promise<void> {
     return this.#perform({
+      isSync: true,
       begin: () => undefined,
       end: (operation) => this.#update(file, (held) => held.commit(operation, false)),
       fail: (operation) => this.#update(file, (held) => held.fail(operation, false)),
