@@ -47,7 +47,10 @@ export async function plant(planted: Bug, entries?: readonly string[]) {
     await symlink(join(PROJECT, 'node_modules'), join(dir, 'node_modules'));
     for (const { file, find, replace } of planted.edits) {
       const text = readFileSync(join(dir, file), 'utf8');
-      await writeFile(join(dir, file), text.replace(find, () => replace));
+      await writeFile(
+        join(dir, file),
+        text.replace(find, () => replace),
+      );
     }
     const config = join(dir, 'server/testing/tsconfig.json');
     if (entries) {

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { Replica } from '../../coordinator/replica.ts';
 import type { Disk } from '../../journal/disk.ts';
 import { type Recovered, recover } from '../../journal/recover.ts';
-import { cutsAndFlips, type Damage, type Files, misplacements, type SoundFolder, soundFolders } from './damaged-folders.ts';
+import {
+  cutsAndFlips,
+  type Damage,
+  type Files,
+  misplacements,
+  type SoundFolder,
+  soundFolders,
+} from './damaged-folders.ts';
 import type { FaultRun } from './fault-run.ts';
 import { stateText } from './journal-history.ts';
 import { DIR } from './journal-lives.ts';
@@ -58,7 +65,8 @@ async function findingOf(folder: SoundFolder, damage: Damage): Promise<string | 
   }
   const index = folder.places.findIndex(({ position }) => position === recovered.position);
   const state = stateText(replica);
-  if (index < 0) return `a start comes to position ${recovered.position}, and the end was ${folder.places.at(-1)!.position}`;
+  if (index < 0)
+    return `a start comes to position ${recovered.position}, and the end was ${folder.places.at(-1)!.position}`;
   if (state !== folder.places[index]!.state) return `the state at position ${recovered.position} is ${state}`;
   const lost = folder.places.length - 1 - index;
   const isMarked = IS_STOP_MARKED && folder.isStopped;

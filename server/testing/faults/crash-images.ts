@@ -56,7 +56,10 @@ export class CrashImages {
 
   /** Equal where two disks hold the same as far as a process sees, whatever has become of it on the way there. */
   static contentOf(state: DiskState): string {
-    return [...state.namesWith()].map(([name, number]) => `${name} ${state.files.get(number)!.crc}`).sort().join(';');
+    return [...state.namesWith()]
+      .map(([name, number]) => `${name} ${state.files.get(number)!.crc}`)
+      .sort()
+      .join(';');
   }
 
   /** One image, for each open thing the outcome that `choose` takes of so many. */
@@ -77,7 +80,10 @@ export class CrashImages {
 
   /** Equal where two images hold the same. */
   static keyOf(image: DiskState): string {
-    return [...image.names].map(([name, number]) => `${name} ${contentKey(image.files.get(number)!)}`).sort().join(';');
+    return [...image.names]
+      .map(([name, number]) => `${name} ${contentKey(image.files.get(number)!)}`)
+      .sort()
+      .join(';');
   }
 
   *#someChoices(random: Random): Generator<Choice> {

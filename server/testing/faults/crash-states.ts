@@ -50,7 +50,8 @@ export async function replayCrashState(lifeSeed: number, index: number): Promise
   const lives = await recordLives(lifeSeed);
   let at = 0;
   for (const { image, facts } of statesOf(lives, lifeSeed)) {
-    if (at === index) return new StartAfterCrash(image, facts, lives.load, randomOf(lifeSeed, index)).finding(new Set());
+    if (at === index)
+      return new StartAfterCrash(image, facts, lives.load, randomOf(lifeSeed, index)).finding(new Set());
     at += 1;
   }
   return lives.finding;
@@ -138,7 +139,9 @@ class StartAfterCrash {
       const again = await this.#cut(boundary, choose, 'the start after a cut within the start');
       // Until the first start had ended, nothing was added to what it had found.
       if (boundary.facts === this.#facts && again !== place) {
-        throw new StateFinding(`a start came to position ${place.position}, and cut short to ${again.position} the next`);
+        throw new StateFinding(
+          `a start came to position ${place.position}, and cut short to ${again.position} the next`,
+        );
       }
     }
   }

@@ -46,7 +46,10 @@ const BITS = 8;
 export async function soundFolders(seed: number): Promise<readonly SoundFolder[]> {
   const killed = await makeFolder(seed, false);
   const stopped = await makeFolder(seed, true);
-  const newest = [...killed.files.keys()].filter((name) => name.endsWith('.snapshot')).sort().at(-1)!;
+  const newest = [...killed.files.keys()]
+    .filter((name) => name.endsWith('.snapshot'))
+    .sort()
+    .at(-1)!;
   const files = new Map(killed.files);
   files.delete(newest);
   const { lastDelta } = killed;
@@ -79,7 +82,7 @@ async function makeFolder(seed: number, isStopped: boolean): Promise<Omit<SoundF
     for (let left = count; left > 0; left -= 1) {
       nowMs += 100;
       const context = { epoch: 1, nowMs, random };
-      const { eventCount, payload } = (position === 0 ? leaseLoad.first : leaseLoad.next)(replica, context);
+      const { eventCount, payload } = leaseLoad[position === 0 ? 'first' : 'next'](replica, context);
       const times = { clockMs: nowMs, utcMs: STILL_UTC_MS };
       await journal.append({ position: position + 1, eventCount, epoch: 1, ...times, payload }, position);
       position += eventCount;
@@ -131,7 +134,11 @@ export function* cutsAndFlips(folder: SoundFolder): Generator<Damage> {
     const bytes = folder.files.get(name)!;
     for (let length = 0; length < bytes.length; length += 1) {
       const isEndGone = name === folder.lastDelta;
-      yield { what: `${name} ends at byte ${length}`, files: withFile(folder, name, bytes.subarray(0, length)), isEndGone };
+      yield {
+        what: `${name} ends at byte ${length}`,
+        files: withFile(folder, name, bytes.subarray(0, length)),
+        isEndGone,
+      };
     }
   }
   for (const name of folder.swept) {
@@ -186,7 +193,8 @@ function* misplacedSectors(folder: SoundFolder): Generator<Damage> {
         const damaged = Buffer.from(bytes);
         value.copy(damaged, at);
         const where = `sector ${at / SECTOR_BYTES} of ${name}`;
-        if (where !== what) yield { what: `${where} holds ${what}`, files: withFile(folder, name, damaged), isEndGone: false };
+        if (where !== what)
+          yield { what: `${where} holds ${what}`, files: withFile(folder, name, damaged), isEndGone: false };
       }
     }
   }

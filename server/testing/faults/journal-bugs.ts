@@ -17,7 +17,11 @@ export const CRASH_BUGS: readonly Bug[] = [
     'await this.#file.write(frame, this.#usedBytes);',
     'this.#file.write(Buffer.from(frame), this.#usedBytes).catch(() => undefined);',
   ]),
-  bug('a segment is not opened with O_DSYNC', [SEGMENT, "disk.open(path, 'createDurable')", "disk.open(path, 'create')"]),
+  bug('a segment is not opened with O_DSYNC', [
+    SEGMENT,
+    "disk.open(path, 'createDurable')",
+    "disk.open(path, 'create')",
+  ]),
   bug("a segment's name is not synced", [
     SEGMENT,
     'await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);',
@@ -38,26 +42,26 @@ export const CRASH_BUGS: readonly Bug[] = [
     'await this.#file.write(frame, this.#usedBytes);',
     'await this.#file.write(frame, this.#usedBytes).catch(() => this.#file.sync());',
   ]),
-  bug("a snapshot's name is not synced", [SNAPSHOT, '    throw error;\n  }\n  await disk.syncFolder(dir);', '    throw error;\n  }']),
-  bug('a snapshot is not synced', [
+  bug("a snapshot's name is not synced", [
     SNAPSHOT,
-    'header, records);\n      await file.sync();',
-    'header, records);',
+    '    throw error;\n  }\n  await disk.syncFolder(dir);',
+    '    throw error;\n  }',
   ]),
+  bug('a snapshot is not synced', [SNAPSHOT, '      await file.sync();\n    } finally {', '    } finally {']),
   bug('a failed sync of a snapshot is tried again', [
     SNAPSHOT,
-    'header, records);\n      await file.sync();',
-    'header, records);\n      await file.sync().catch(() => file.sync());',
+    '      await file.sync();\n    } finally {',
+    '      await file.sync().catch(() => file.sync());\n    } finally {',
   ]),
   bug('the old snapshot goes before the new one is made', [
     ROTATION,
-    '      await takeSnapshot({ upToPosition, signal });',
-    '      const old = (await listFolder(disk, dir)).snapshots.at(0);\n      if (old) await disk.remove(join(dir, old.name));\n      await takeSnapshot({ upToPosition, signal });',
+    'await takeSnapshot({ upToPosition, signal });',
+    'const [old] = (await listFolder(disk, dir)).snapshots;\n    if (old) await disk.remove(join(dir, old.name));\n    await takeSnapshot({ upToPosition, signal });',
   ]),
   bug('deltas go that the older snapshot needs', [
     ROTATION,
-    '(deltas[index + 1]?.position ?? Infinity) <= older.position + 1)',
-    '(deltas[index + 1]?.position ?? Infinity) <= (snapshots.at(-1)?.position ?? 0) + 1)',
+    '(deltas[index + 1]?.position ?? Infinity) <= ',
+    '(deltas[index + 1]?.position ?? Infinity) <= snapshots.at(-1)!.position + 1 || 0 > ',
   ]),
   bug('the good part of the last segment is not written anew', [
     RECOVER,
@@ -79,7 +83,11 @@ export const CRASH_BUGS: readonly Bug[] = [
     '  else if (last) await writeAnew(disk, dir, last.name, last.goodBytes);\n  await disk.syncFolder(dir);',
     '  else if (last) await writeAnew(disk, dir, last.name, last.goodBytes);',
   ]),
-  bug('the CRC of a batch is not checked', [BATCH, 'if (crc !== crc32(bytes.subarray(offset, crcOffset))) return undefined;', '']),
+  bug('the CRC of a batch is not checked', [
+    BATCH,
+    'if (crc !== crc32(bytes.subarray(offset, crcOffset))) return undefined;',
+    '',
+  ]),
   bug('tokens are reserved in memory only', [
     EVENTS,
     "const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([\n",

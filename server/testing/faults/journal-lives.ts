@@ -74,6 +74,8 @@ class LivesRecorder {
   #facts: Facts;
   #nowMs = 1_000;
   #isStopping = false;
+  /** The disk has answered with an error in this life. */
+  #hasFailed = false;
 
   constructor(random: Random, load: JournalLoad) {
     this.#random = random;
@@ -105,7 +107,7 @@ class LivesRecorder {
     const end = this.#drawEnd();
     this.#isStopping = false;
     let untilEnd = end.after;
-    let hasFailed = false;
+    this.#hasFailed = false;
     let ended: { readonly error?: unknown } | undefined;
     this.#live(disk).then(
       () => {
@@ -124,16 +126,16 @@ class LivesRecorder {
       idleTurns = 0;
       if (!end.isAtStop || this.#isStopping) untilEnd -= 1;
       if (untilEnd === 0 && end.kind === 'kill') break;
-      const isFailing = untilEnd <= 0 && end.kind === 'error' && !hasFailed;
-      if (isFailing && disk.failOne(random, end.isOfSync)) hasFailed = true;
+      const isFailing = untilEnd <= 0 && end.kind === 'error' && !this.#hasFailed;
+      if (isFailing && disk.failOne(random, end.isOfSync)) this.#hasFailed = true;
       else disk.endOne(random);
     }
     // The end of a process is the end of all that it has in flight, a snapshot in its worker too.
     disk.kill(random);
     if (ended?.error instanceof Misfit) throw ended.error;
     // Without an error of the disk nothing has a reason to end in one, and none makes damage.
-    const isExcused = hasFailed && !isDamage(ended?.error);
-    if (ended?.error !== undefined && !isExcused) throw new Misfit(`a life failed: ${String(ended.error)}`);
+    const isExcused = this.#hasFailed && !isDamage(ended?.error);
+    if (ended?.error !== undefined && !isExcused) throw new Misfit(`a life failed: ${(ended.error as Error).message}`);
   }
 
   #drawEnd(): LifeEnd {
@@ -142,7 +144,8 @@ class LivesRecorder {
     const kind = dice < 5 ? 'kill' : dice < 8 ? 'error' : 'stop';
     // Start and stop are short, and the most happens there.
     const when = random.below(4);
-    const after = 1 + random.below(when === 0 ? OPERATIONS_OF_START : when === 1 ? OPERATIONS_OF_STOP : OPERATIONS_PER_LIFE);
+    const after =
+      1 + random.below(when === 0 ? OPERATIONS_OF_START : when === 1 ? OPERATIONS_OF_STOP : OPERATIONS_PER_LIFE);
     return { kind, after, isAtStop: when === 1, isOfSync: random.below(2) === 0 };
   }
 
@@ -206,7 +209,8 @@ class LivesRecorder {
     const place = { ...before, position: before.position + 1, epoch, isStop: true, life, before };
     this.#facts = { ...this.#facts, handed: place };
     await journal.close();
-    this.#acknowledge(place);
+    // After an error somewhere a stop is none: it may have left no mark, and says nothing.
+    if (!this.#hasFailed) this.#acknowledge(place);
   }
 
   #acknowledge(place: HistoryPlace): void {

@@ -156,11 +156,16 @@ function setSector(sectors: Map<number, Versions<Buffer>>, index: number, value:
   if (isZeros && versions === EMPTY_SECTOR) return;
   const same = versions.find((version) => version.value.equals(value));
   // The sectors that one operation writes differ in their place.
-  sectors.set(index, [...versions, { value, operation, id: isZeros ? ZEROS_ID : (same?.id ?? operation), isStale: false }]);
+  sectors.set(index, [
+    ...versions,
+    { value, operation, id: isZeros ? ZEROS_ID : (same?.id ?? operation), isStale: false },
+  ]);
 }
 
 function without<Value>(versions: Versions<Value>, operation: number): Versions<Value> {
-  return versions.filter((version, index) => index === 0 || version.operation !== operation) as unknown as Versions<Value>;
+  return versions.filter(
+    (version, index) => index === 0 || version.operation !== operation,
+  ) as unknown as Versions<Value>;
 }
 
 function tail<Value>(versions: Versions<Value>, from: number): Versions<Value> {
