@@ -4,27 +4,26 @@
  */
 import type { CoordinatorFrame, Grant, WelcomeFrame } from '../../protocol/frames.ts';
 import type { CoordinatorProcess } from './coordinator-run.ts';
+import { CRASH_RESOURCES } from './crash-start.ts';
 import { WireClient } from './wire-client.ts';
 
 const COLLECTORS = 20;
-const RESOURCES = [7, 8];
+const RESOURCES = CRASH_RESOURCES.single;
 /** Long beside a run between two crashes, so that nothing expires; a renewal shows, since it asks for more. */
 const ACQUIRE_TTL_MS = 120_000;
 const RENEW_TTL_MS = 240_000;
 /** Held at most by one collector; more than its pool has would only make refusals. */
 const HELD_MAX = 5;
 
-/** The pool that the load expects: `resource_ids` for `samplePool`, and how many addresses. */
-export const CRASH_POOL = { count: 140, resourceIds: RESOURCES };
+/** One collector more takes many addresses at once, under a condition whose text goes into each of their events. */
+const FILLER = { resource: CRASH_RESOURCES.many, count: 40, where: { address: { ne: '-'.repeat(2_000) } } };
 
 export interface CrashRun {
   readonly random: () => number;
   /** Crashes at most; a finding ends the run. */
   readonly crashes: number;
-  /** Between a start and the crash: from … to. */
+  /** Between a start and the crash: from … to, short ones far more often. */
   readonly loadMs: readonly [least: number, most: number];
-  /** Characters of a condition that each acquire carries along into its event, so that segments fill. Default 0. */
-  readonly paddingChars?: number;
   start(): Promise<CoordinatorProcess>;
   /** Ends the process, and what else is to go with it; another may be started when it resolves. */
   crash(coordinator: CoordinatorProcess): Promise<void>;
@@ -40,7 +39,7 @@ export interface CrashResult {
 
 /** Starts, loads, crashes and starts again. Kills the coordinator in the end, whatever happened. */
 export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
-  const load = new CrashLoad(run.random, run.paddingChars ?? 0);
+  const load = new CrashLoad(run.random);
   let coordinator = await run.start();
   let crashes = 0;
   try {
@@ -51,7 +50,7 @@ export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
       // Looked at below; until then it must not count as one that nobody looks at.
       running.catch(() => undefined);
       const [least, most] = run.loadMs;
-      await new Promise((resolve) => setTimeout(resolve, least + run.random() * (most - least)));
+      await new Promise((resolve) => setTimeout(resolve, least + run.random() ** 4 * (most - least)));
       await run.crash(coordinator);
       await running;
       crashes += 1;
@@ -74,7 +73,6 @@ export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
 /** A grant that a collector was told of. */
 interface Told {
   readonly pair: string;
-  readonly collector: Collector;
   /** No deadline may be nearer than this one, ms of performance.now(): the last one acknowledged. */
   deadlineMs: number;
   /** The collector has asked for the release; whether it was taken is open until it is answered. */
@@ -91,8 +89,8 @@ interface Collector {
 class CrashLoad {
   readonly findings: string[] = [];
   readonly #random: () => number;
-  readonly #where: object;
   readonly #collectors: Collector[] = [];
+  #filler: Collector | undefined;
   readonly #told = new Map<number, Told>();
   /** Who was told to hold a pair and hasn't asked for its release. */
   readonly #believers = new Map<string, number>();
@@ -100,9 +98,8 @@ class CrashLoad {
   /** Every token of this run lies above what any run before it gave. */
   #tokenFloor = 0;
 
-  constructor(random: () => number, paddingChars: number) {
+  constructor(random: () => number) {
     this.#random = random;
-    this.#where = paddingChars === 0 ? {} : { where: { address: { ne: '-'.repeat(paddingChars) } } };
   }
 
   get toldCount(): number {
@@ -113,6 +110,8 @@ class CrashLoad {
     for (let index = 0; index < COLLECTORS; index += 1) {
       this.#collectors.push({ ...(await WireClient.hello(port)), held: new Set() });
     }
+    this.#filler = { ...(await WireClient.hello(port, { batch: true })), held: new Set() };
+    this.#collectors.push(this.#filler);
   }
 
   /** Runs every collector until its socket closes, which it does when the coordinator dies. */
@@ -143,7 +142,10 @@ class CrashLoad {
 
   async #resume(collector: Collector, port: number): Promise<void> {
     const { session, secret, epoch } = collector.welcome;
-    const { client, welcome } = await WireClient.hello(port, { resume: { session, secret } });
+    const { client, welcome } = await WireClient.hello(port, {
+      batch: collector === this.#filler,
+      resume: { session, secret },
+    });
     if (!welcome.resumed) this.findings.push(`session ${session}, which was acknowledged, is lost`);
     if (welcome.epoch <= epoch) this.findings.push(`epoch ${welcome.epoch} follows ${epoch}`);
     const there = new Set(welcome.leases.map(({ lease }) => lease));
@@ -154,7 +156,7 @@ class CrashLoad {
     }
     for (const grant of welcome.leases) {
       // One that was durable when its answer was lost is news to the collector.
-      if (!this.#told.has(grant.lease)) this.#note(collector, grant, performance.now());
+      if (!this.#told.has(grant.lease)) this.#note(grant, performance.now());
       this.#checkRemaining(grant);
     }
     collector.held.clear();
@@ -171,7 +173,7 @@ class CrashLoad {
 
   async #collect(collector: Collector): Promise<void> {
     try {
-      while (true) await this.#step(collector);
+      while (true) await (collector === this.#filler ? this.#fill(collector) : this.#step(collector));
     } catch (error) {
       if (!(error as Error).message.startsWith('closed while')) throw error;
     }
@@ -183,21 +185,41 @@ class CrashLoad {
     const resource = RESOURCES[Math.floor(this.#random() * RESOURCES.length)]!;
     const sentMs = performance.now();
     if (oldest !== undefined && (held.size > HELD_MAX || this.#random() < 0.3)) {
-      const told = this.#told.get(oldest)!;
-      told.releaseSent = true;
-      this.#believers.delete(told.pair);
-      await answerTo(client, { type: 'release', lease: oldest });
-      told.released = true;
-      held.delete(oldest);
+      await this.#release(collector, oldest);
     } else if (oldest !== undefined && this.#random() < 0.2) {
       await answerTo(client, { type: 'renew', lease: oldest, ttl_ms: RENEW_TTL_MS });
       this.#told.get(oldest)!.deadlineMs = sentMs + RENEW_TTL_MS;
     } else {
-      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS, ...this.#where });
-      if (answer.type !== 'granted' || !('lease' in answer)) return;
-      this.#checkToken(answer.lease);
-      this.#note(collector, answer, sentMs + ACQUIRE_TTL_MS);
-      held.add(answer.lease);
+      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS });
+      this.#granted(collector, answer, sentMs);
+    }
+  }
+
+  async #fill(collector: Collector): Promise<void> {
+    const { client, held } = collector;
+    if (held.size > 0) {
+      await Promise.all(Array.from(held, (lease) => this.#release(collector, lease)));
+      return;
+    }
+    const sentMs = performance.now();
+    this.#granted(collector, await answerTo(client, { type: 'acquire', ttl_ms: ACQUIRE_TTL_MS, ...FILLER }), sentMs);
+  }
+
+  async #release({ client, held }: Collector, lease: number): Promise<void> {
+    const told = this.#told.get(lease)!;
+    told.releaseSent = true;
+    this.#believers.delete(told.pair);
+    await answerTo(client, { type: 'release', lease });
+    told.released = true;
+    held.delete(lease);
+  }
+
+  #granted(collector: Collector, answer: CoordinatorFrame, sentMs: number): void {
+    if (answer.type !== 'granted') return;
+    for (const grant of 'leases' in answer ? answer.leases : [answer]) {
+      this.#checkToken(grant.lease);
+      this.#note(grant, sentMs + ACQUIRE_TTL_MS);
+      collector.held.add(grant.lease);
     }
   }
 
@@ -206,12 +228,12 @@ class CrashLoad {
     this.#highestToken = Math.max(this.#highestToken, lease);
   }
 
-  #note(collector: Collector, { lease, resource, address }: Grant, deadlineMs: number): void {
+  #note({ lease, resource, address }: Grant, deadlineMs: number): void {
     if (this.#told.has(lease)) this.findings.push(`token ${lease} was granted twice`);
     const pair = `${address.address} for ${resource}`;
     const believer = this.#believers.get(pair);
     if (believer !== undefined) this.findings.push(`${pair} was granted as ${lease} while ${believer} holds it`);
-    this.#told.set(lease, { pair, collector, deadlineMs, releaseSent: false, released: false });
+    this.#told.set(lease, { pair, deadlineMs, releaseSent: false, released: false });
     this.#believers.set(pair, lease);
     this.#highestToken = Math.max(this.#highestToken, lease);
   }

@@ -1,17 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readyCoordinator, samplePool, spawnCoordinator } from '../coordinator-run.ts';
-import { CRASH_POOL, type CrashResult, crashUnderLoad } from '../crash-load.ts';
+import { type CrashResult, crashUnderLoad } from '../crash-load.ts';
+import { startForCrash } from '../crash-start.ts';
 import { seededRandom } from '../seeded-random.ts';
 import type { FaultRun } from './fault-run.ts';
 import { finding } from './finding.ts';
 
 const NAME = 'kill-under-load';
 const TRANSPORTS = ['uws', 'ws'];
-const LOAD_MS = [50, 400] as const;
-/** Fills a segment in a few of these runs, so that rotations and snapshots are among what is killed. */
-const PADDING_CHARS = 1_500;
+/** The longest let a snapshot be made and what it replaces be removed. */
+const LOAD_MS = [50, 1_500] as const;
 
 /** `kill -9` while collectors are served: what they were told is so after the next start, over each transport. */
 export const killUnderLoad: FaultRun = async ({ seed, cases, onProgress }) => {
@@ -36,16 +35,13 @@ export const killUnderLoad: FaultRun = async ({ seed, cases, onProgress }) => {
 async function killed(transport: string, seed: number, crashes: number, onCrash: () => void): Promise<CrashResult> {
   const folder = await mkdtemp(join(tmpdir(), 'leasehold-kill-'));
   try {
-    const pool = join(folder, 'pool.json');
-    await writeFile(pool, JSON.stringify(samplePool(CRASH_POOL.count, CRASH_POOL.resourceIds)));
-    const flags = ['--data-dir', join(folder, 'data'), '--pool', pool, '--transport', transport];
-    const sizes = ['--segment-bytes', '4194304', '--snapshot-bytes', '1048576'];
+    const at = { dir: join(folder, 'data'), poolFile: join(folder, 'pool.json'), transport };
+    const random = seededRandom(seed);
     return await crashUnderLoad({
-      random: seededRandom(seed),
+      random,
       crashes,
       loadMs: LOAD_MS,
-      paddingChars: PADDING_CHARS,
-      start: () => readyCoordinator(spawnCoordinator([...flags, ...sizes])),
+      start: () => startForCrash({ ...at, random }),
       crash: async (coordinator) => void (await coordinator.kill('SIGKILL')),
       onCrash,
     });

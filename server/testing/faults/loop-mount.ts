@@ -10,7 +10,7 @@ const run = promisify(execFile);
 export type FileSystem = 'ext4' | 'xfs';
 
 const MIB = 1_048_576;
-const IMAGE_BYTES: Readonly<Record<FileSystem, number>> = { ext4: 128 * MIB, xfs: 320 * MIB };
+const IMAGE_BYTES: Readonly<Record<FileSystem, number>> = { ext4: 512 * MIB, xfs: 512 * MIB };
 const MAKE: Readonly<Record<FileSystem, readonly [command: string, ...flags: string[]]>> = {
   ext4: ['mkfs.ext4', '-qF'],
   xfs: ['mkfs.xfs', '-qf'],

@@ -1,17 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readyCoordinator, samplePool, spawnCoordinator } from '../coordinator-run.ts';
-import { CRASH_POOL, type CrashResult, crashUnderLoad } from '../crash-load.ts';
+import { type CrashResult, crashUnderLoad } from '../crash-load.ts';
+import { startForCrash } from '../crash-start.ts';
 import { seededRandom } from '../seeded-random.ts';
 import type { FaultRun } from './fault-run.ts';
 import { finding } from './finding.ts';
 import { type FileSystem, LoopMount } from './loop-mount.ts';
 
 const TRANSPORTS = ['uws', 'ws'];
-const LOAD_MS = [50, 500] as const;
-/** Fills a segment in a few of these runs, so that rotations and snapshots are among what is cut. */
-const PADDING_CHARS = 1_500;
+/** The longest let a snapshot be made and what it replaces be removed. */
+const LOAD_MS = [50, 1_500] as const;
 
 export interface PowerCutsOptions {
   readonly fileSystem: FileSystem;
@@ -60,15 +59,11 @@ async function cutAgainAndAgain(fileSystem: FileSystem, { transport, build, ...c
   const mount = await LoopMount.open(fileSystem);
   try {
     // Outside the mount: what the coordinator is started with isn't what is tested.
-    const pool = join(folder, 'pool.json');
-    await writeFile(pool, JSON.stringify(samplePool(CRASH_POOL.count, CRASH_POOL.resourceIds)));
-    const flags = ['--data-dir', join(mount.dir, 'data'), '--pool', pool, '--transport', transport];
-    const sizes = ['--segment-bytes', '4194304', '--snapshot-bytes', '1048576'];
+    const at = { dir: join(mount.dir, 'data'), poolFile: join(folder, 'pool.json'), transport, build };
     return await crashUnderLoad({
       ...cuts,
       loadMs: LOAD_MS,
-      paddingChars: PADDING_CHARS,
-      start: () => readyCoordinator(spawnCoordinator([...flags, ...sizes], build === undefined ? {} : { build })),
+      start: () => startForCrash({ ...at, random: cuts.random }),
       async crash(coordinator) {
         process.kill(coordinator.pid, 'SIGSTOP');
         await mount.cutPower();
