@@ -18,6 +18,7 @@ export interface CrashStart {
   readonly transport: string;
   readonly random: () => number;
   readonly build?: string | undefined;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -30,11 +31,12 @@ export async function startForCrash({
   transport,
   random,
   build,
+  env = {},
 }: CrashStart): Promise<CoordinatorProcess> {
   const noteChars = Math.floor((SEGMENT_BYTES_MIN - random() * LEFT_BYTES_MAX) / BALLAST.length) - 200;
   const note = String.fromCharCode(97 + Math.floor(random() * 26)).repeat(noteChars);
   await writeFile(poolFile, JSON.stringify([...ADDRESSES, ...BALLAST.map((record) => ({ ...record, note }))]));
   const sizes = ['--segment-bytes', String(SEGMENT_BYTES_MIN), '--snapshot-bytes', String(SNAPSHOT_BYTES_MIN)];
   const flags = ['--data-dir', dir, '--pool', poolFile, '--transport', transport, ...sizes];
-  return readyCoordinator(spawnCoordinator(flags, build === undefined ? {} : { build }));
+  return readyCoordinator(spawnCoordinator(flags, build === undefined ? { env } : { env, build }));
 }
