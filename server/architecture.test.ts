@@ -43,6 +43,12 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
+  ['server/exit.ts', []],
+  // A part of main's start.
+  [
+    'server/pool-at-start.ts',
+    ['server/config.ts', 'server/coordinator/', 'server/exit.ts', 'server/lease/', 'server/logger.ts'],
+  ],
   ['server/testing/', ['protocol/', 'server/']],
   ...ROUTES.map((routes) => [routes, [...SERVICE_IMPORTS, 'server/admin/requests.ts']] as const),
   ...DOMAINS.map((domain) => [domain, DOMAIN_IMPORTS] as const),

@@ -9,32 +9,30 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import type { Hono } from 'hono';
 import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
 import { type AdminServer, openAdmin } from './admin/admin-server.ts';
 import { type Config, loadConfig } from './config.ts';
 import { Coordinator, type DomainPort, type Failure } from './coordinator/coordinator.ts';
-import { NewerDataError } from './coordinator/domain.ts';
+import { NewerDataError, type StorageLevel } from './coordinator/domain.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { EXIT, Refusal } from './exit.ts';
 import { makeDataFolder, nodeDisk } from './journal/disk.ts';
 import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { openJournal } from './journal/journal.ts';
-import type { ImportCounts, LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { leaseDomain } from './lease/lease-domain.ts';
-import { type PoolRecord, parsePool } from './lease/pool-file.ts';
 import { leaseRoutes } from './lease/routes.ts';
 import type { LeaseState } from './lease/state.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { PoolAtStart, readPool } from './pool-at-start.ts';
 import { recoverFolder, snapshotInWorker } from './replay.ts';
 import { SessionHub } from './sessions/session-hub.ts';
 import { decideUpgrade } from './sessions/upgrade.ts';
 import { openTransport } from './transports/open.ts';
 import type { Transport } from './transports/transport.ts';
-
-/** Exit codes, after sysexits.h. */
-const EXIT = { clean: 0, usage: 64, data: 65, unavailable: 69, internal: 70, storage: 74, held: 75 } as const;
 
 /** A closing handshake that takes longer is cut off. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -45,16 +43,6 @@ const TOKENS_PER_SECOND = 2 ** 20;
 const TOKEN_FLOOR_MAX = 2 ** 53 - 2 ** 40;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
-
-/** A start that was refused, with what the operator should read and the code to exit with. */
-class Refusal extends Error {
-  readonly exitCode: number;
-
-  constructor(exitCode: number, message: string) {
-    super(message);
-    this.exitCode = exitCode;
-  }
-}
 
 const scheduler: Scheduler = {
   setTimer(delayMs, callback) {
@@ -94,6 +82,8 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
   const pool = config.pool === undefined ? undefined : await readPool(config.pool, config, state);
 
   const clock = clockFrom(recovered.clockMs);
+  // Nobody is there to be told before the domains are mounted; they begin with what the journal says then.
+  let onStorage = (_: StorageLevel) => {};
   const epoch = recovered.epoch + 1;
   const journal = await openJournal({
     disk: nodeDisk,
@@ -102,10 +92,16 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
     epoch,
     randomBytes,
     clock,
+    scheduler,
     log,
     segmentBytes: config.segmentBytes,
     snapshotBytes: config.snapshotBytes,
+    snapshotAgeMs: config.snapshotAgeMs,
+    snapshotsKept: config.snapshotsKept,
     takeSnapshot: ({ upToPosition, signal }) => snapshotInWorker(dir, upToPosition, signal),
+    liveCount: () => replica.liveCount(),
+    onStorage: (level) => onStorage(level),
+    onFailure: (error) => exitOnFailure({ kind: 'storage', message: error.message }, log),
   });
   const coordinator = new Coordinator({
     replica,
@@ -137,9 +133,14 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
       ttlMaxMs: config.resourceDefaults.ttlMaxMs,
     },
   });
-  const counts = await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs, pool });
-  if (counts)
-    log.info({ pool: config.pool, inFile: pool!.length, inState: state.addresses.size, ...counts }, 'pool imported');
+  await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs });
+  const poolAtStart = new PoolAtStart(pool, leases, config, log);
+  onStorage = (level) => {
+    leases.execute({ type: 'SetStorage', level }, () => {});
+    if (level === 'ample') void poolAtStart.takeIn();
+  };
+  leases.execute({ type: 'SetStorage', level: journal.storage }, () => {});
+  await poolAtStart.takeIn();
 
   const routes = [leaseRoutes({ leases, isOverloaded: () => coordinator.isOverloaded, randomBytes })];
   const stopCore = async () => {
@@ -177,29 +178,8 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
   );
 }
 
-/** Reads and checks the pool file before anything is written: a faulty one starts nothing. */
-async function readPool(file: string, config: Config, state: LeaseState): Promise<readonly PoolRecord[]> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new Refusal(EXIT.usage, `pool file: ${(error as Error).message}`);
-  }
-  const knownResources = new Set(config.resources.keys());
-  for (const { id, pool, leases } of state.resources.values()) {
-    if (leases.size > 0 || (pool.size > 0 && !config.poolReplace)) knownResources.add(id);
-  }
-  const parsed = parsePool(text, { resourcesMax: config.resourcesMax, knownResources });
-  if (!parsed.ok) throw new Refusal(EXIT.usage, [`pool file ${file}:`, ...parsed.problems].join('\n  '));
-  return parsed.records;
-}
-
 /** Everything that a run begins with, each durable before the next; nobody is served before. */
-async function firstCommands(
-  leases: Leases,
-  config: Config,
-  run: { epoch: number; suspendMs: number; pool: readonly PoolRecord[] | undefined },
-): Promise<ImportCounts | undefined> {
+async function firstCommands(leases: Leases, config: Config, run: { epoch: number; suspendMs: number }): Promise<void> {
   const tokenFloor = Math.max(0, Math.floor((Date.now() - TOKEN_EPOCH_MS) / 1_000)) * TOKENS_PER_SECOND;
   if (tokenFloor > TOKEN_FLOOR_MAX) {
     throw new Refusal(EXIT.usage, `the clock says ${new Date().toISOString()}: tokens would run out of their 53 bits`);
@@ -209,12 +189,6 @@ async function firstCommands(
   });
   const { resourceDefaults: defaultPolicy, resources: policies } = config;
   await new Promise((resolve) => leases.execute({ type: 'Configure', defaultPolicy, policies }, resolve));
-  const { pool } = run;
-  if (!pool) return undefined;
-  const imported = await new Promise<LeaseAnswers['ImportPool']>((resolve) => {
-    leases.execute({ type: 'ImportPool', records: pool, replace: config.poolReplace }, resolve);
-  });
-  return imported.counts;
 }
 
 interface Served {

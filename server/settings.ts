@@ -30,7 +30,8 @@ const PATH_LENGTH_MAX = 4_096;
 const KEY_LENGTH_MAX = 256;
 const ORIGINS_MAX = 100;
 const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
 const GIB = 1_024 * MIB;
@@ -115,6 +116,16 @@ export const SETTINGS = {
     'Bytes of one delta file',
   ),
   snapshot_bytes: setting('integer', v.optional(integer(MIB, 64 * GIB), 64 * MIB), 'Bytes of deltas between snapshots'),
+  snapshot_age_ms: setting(
+    'integer',
+    v.optional(integer(1_000, 7 * DAY_MS), HOUR_MS),
+    'Time between snapshots where less is written',
+  ),
+  snapshots_kept: setting(
+    'integer',
+    v.optional(integer(2, 1_000), 2),
+    'Snapshots kept, with the deltas since the oldest: two for safety, more to look back',
+  ),
   resource_defaults: setting(
     'json',
     v.optional(resourceDefaults, {}),

@@ -10,6 +10,9 @@
  * - Memory may run ahead of the disk; answers and notices may not (output-gate.ts).
  */
 
+/** Room for events: `low`: only what is kept for ends and the next snapshot; `least`: only for ends. */
+export type StorageLevel = 'ample' | 'low' | 'least';
+
 /** What a decision may know beside state and command. */
 export interface DecisionContext {
   /** The coordinator's clock: fractional ms, monotonic, continuing over restarts. */
@@ -78,6 +81,9 @@ export interface Domain<
   pauseCommand?(byMs: number): Command;
   /** How long the journal may go without a clock reading before a restart could prolong something; undefined: for ever. */
   clockMarkMs(state: State): number | undefined;
+
+  /** How many things live that an event must end some day: the journal keeps room for that many ends. */
+  liveCount(state: State): number;
 
   encodeEvent(event: Event): EventRecord;
   /** Throws on an event or version that this build doesn't know. */

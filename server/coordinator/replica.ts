@@ -33,6 +33,13 @@ export class Replica {
     domain.restore(state, record);
   }
 
+  /** Over all domains. */
+  liveCount(): number {
+    let count = 0;
+    for (const { domain, state } of this.#parts.values()) count += domain.liveCount(state);
+    return count;
+  }
+
   *encode(): Generator<SnapshotRecord> {
     for (const [name, { domain, state }] of this.#parts) {
       for (const record of domain.encode(state)) yield [name, record];

@@ -30,6 +30,7 @@ export interface TornTail {
 export interface LastSegment {
   readonly name: string;
   readonly isEmpty: boolean;
+  readonly sizeBytes: number;
   /** Header and good batches. */
   readonly goodBytes: Buffer;
 }
@@ -136,7 +137,7 @@ export class DeltaReader {
     const endOffset = last?.endOffset ?? HEADER_BYTES;
     // What fills up the last sector is not part of any batch, and no CRC covers it.
     const goodBytes = bytes.subarray(0, sectorEnd(endOffset)).fill(0, endOffset);
-    this.#lastSegment = { name, isEmpty: !last, goodBytes };
+    this.#lastSegment = { name, isEmpty: !last, sizeBytes: bytes.length, goodBytes };
     return true;
   }
 

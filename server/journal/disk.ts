@@ -6,7 +6,7 @@
  * `rename` replaces a name atomically, and a failed call is final: nothing here is ever tried again on the same bytes.
  */
 import * as fs from 'node:fs';
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 export type OpenMode =
@@ -14,7 +14,9 @@ export type OpenMode =
   | 'read'
   /** A new file, or an old one emptied; what is written is durable after `sync`. */
   | 'create'
-  /** The same, but each `write` is durable when it resolves (O_DSYNC): one system call a commit. */
+  /** An old file as it is, or a new one; what is written is durable after `sync`. */
+  | 'keep'
+  /** As `create`, but each `write` is durable when it resolves (O_DSYNC): one system call a commit. */
   | 'createDurable';
 
 export interface DiskFile {
@@ -36,6 +38,8 @@ export interface Disk {
   /** One level. Resolves to false where it is there already. */
   makeFolder(folder: string): Promise<boolean>;
   syncFolder(folder: string): Promise<void>;
+  /** What the file system that holds `folder` would still give to us. */
+  freeBytes(folder: string): Promise<number>;
 }
 
 /** Pool records hold credentials, and leases say who uses them: for the coordinator's own user only. */
@@ -46,6 +50,7 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_DSYNC, O_DIRECTORY } = fs.constant
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_RDONLY,
   create: O_RDWR | O_CREAT | O_TRUNC,
+  keep: O_RDWR | O_CREAT,
   createDurable: O_RDWR | O_CREAT | O_TRUNC | O_DSYNC,
 };
 
@@ -73,6 +78,10 @@ export const nodeDisk: Disk = {
     } finally {
       await file.close();
     }
+  },
+  async freeBytes(folder) {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
   },
 };
 
@@ -156,6 +165,18 @@ export function errorCode(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | null)?.code;
 }
 
+const SHORTAGES: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** Whether the system had too little of something: another attempt may go well, on another file. */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.has(errorCode(error));
+}
+
+/** Whether the system refused or failed for any other reason: a disk that can't be trusted any more. */
+export function isDiskFailure(error: unknown): boolean {
+  return error instanceof Error && 'errno' in error && !isShortage(error);
+}
+
 /** Makes `folder` and what is missing above it, each name durable. An existing folder keeps its mode. */
 export async function makeDataFolder(disk: Disk, folder: string): Promise<void> {
   const path = resolve(folder);
@@ -173,6 +194,15 @@ export async function makeDataFolder(disk: Disk, folder: string): Promise<void> 
   } catch (error) {
     // One may live in a folder whose parent one may not read; then somebody else made it, long ago.
     if (isNew || errorCode(error) !== 'EACCES') throw error;
+  }
+}
+
+export async function sizeOf(disk: Disk, path: string): Promise<number> {
+  const file = await disk.open(path, 'read');
+  try {
+    return await file.sizeBytes();
+  } finally {
+    await file.close();
   }
 }
 

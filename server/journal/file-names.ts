@@ -3,7 +3,8 @@
  *
  *   00000000000000004097.delta      a segment of batches, named for its first event
  *   00000000000000004096.snapshot   the state after that event
- *   *.tmp                           being made; whatever is found at a start is removed
+ *   stopped                         the last run stopped cleanly, and this is where: clean-stop.ts
+ *   *.tmp                           being made, or room held; whatever is found at a start is removed
  *   lock                            see folder-lock.ts
  *
  * Other names are somebody else's: passed over, never touched.
@@ -11,6 +12,9 @@
 import type { Disk } from './disk.ts';
 
 export const TEMPORARY_SUFFIX = '.tmp';
+export const STOPPED_NAME = 'stopped';
+/** Room held for the next snapshot, which is written over it: snapshot-room.ts. */
+export const SNAPSHOT_ROOM_NAME = `room.snapshot${TEMPORARY_SUFFIX}`;
 
 const POSITION_DIGITS = 20;
 const NAME = /^(\d{20})\.(delta|snapshot)$/;
@@ -25,6 +29,7 @@ export interface FolderListing {
   readonly deltas: readonly PositionedFile[];
   readonly snapshots: readonly PositionedFile[];
   readonly temporaries: readonly string[];
+  readonly hasStopped: boolean;
 }
 
 export function deltaName(firstPosition: number): string {
@@ -39,10 +44,12 @@ export async function listFolder(disk: Disk, dir: string): Promise<FolderListing
   const deltas: PositionedFile[] = [];
   const snapshots: PositionedFile[] = [];
   const temporaries: string[] = [];
+  let hasStopped = false;
   for (const name of (await disk.list(dir)).sort()) {
     const match = NAME.exec(name);
     if (match) (match[2] === 'delta' ? deltas : snapshots).push({ name, position: Number(match[1]) });
     else if (name.endsWith(TEMPORARY_SUFFIX)) temporaries.push(name);
+    else if (name === STOPPED_NAME) hasStopped = true;
   }
-  return { deltas, snapshots, temporaries };
+  return { deltas, snapshots, temporaries, hasStopped };
 }

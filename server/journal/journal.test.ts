@@ -2,7 +2,7 @@ import { cp, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventLogContract } from '../coordinator/event-log.contract.ts';
-import { counterReplica, countersOf, JournalRun, temporaryFolder } from '../testing/journal-run.ts';
+import { counterReplica, countersOf, JournalRun, systemError, temporaryFolder } from '../testing/journal-run.ts';
 import { type Disk, type DiskFile, makeDataFolder, nodeDisk } from './disk.ts';
 import { recover } from './recover.ts';
 
@@ -125,32 +125,34 @@ describe('journal on a failing disk', () => {
     expect(next.recovered.cleanStop).toBe(false);
   });
 
-  it('fails the batch for which no segment can be made, which is then nowhere', async () => {
+  it('takes nothing more once a segment could not be made ahead, and says so at once', async () => {
     const dir = await temporaryFolder();
     const disk = failingDisk();
-    const run = await JournalRun.start(dir, { disk });
-    disk.failOpens = true;
-    let outcome = await run.add(`0${BIG}`);
-    let appended = 1;
-    while (outcome.outcome === 'durable') outcome = await run.add(`${appended++}${BIG}`);
-    expect(outcome).toEqual({ outcome: 'failed', error: new Error('ENOSPC') });
-    disk.failOpens = false;
+    const failures: string[] = [];
+    const run = await JournalRun.start(dir, { disk, onFailure: ({ message }) => void failures.push(message) });
+    disk.failOpens = 'EIO';
+    let outcome = await run.add(BIG);
+    while (failures.length === 0 && outcome.outcome === 'durable') outcome = await run.add(BIG);
+    await expect.poll(() => failures).toEqual(['EIO']);
+    disk.failOpens = undefined;
+    const { calls } = disk;
     expect((await run.add('later')).outcome).toBe('failed');
+    expect(disk.calls).toBe(calls);
+    await run.journal.close();
     expect((await recover(nodeDisk, dir, counterReplica())).position).toBe(run.position);
   });
 
-  it('makes the next segment at the rotation where it could not be made ahead', async () => {
+  it('takes nothing more once a snapshot met with a failing disk', async () => {
     const dir = await temporaryFolder();
-    const disk = failingDisk();
-    const warnings: string[] = [];
-    const log = { info: () => undefined, warn: (_: object, message: string) => void warnings.push(message) };
-    const run = await JournalRun.start(dir, { disk, log });
-    disk.failOpens = true;
-    while (warnings.length === 0) expect((await run.add(BIG)).outcome).toBe('durable');
-    disk.failOpens = false;
-    while ((await deltas(dir)).length === 1) expect((await run.add(BIG)).outcome).toBe('durable');
-    expect(warnings).toEqual(['the next segment could not be prepared ahead']);
-    expect((await JournalRun.start(dir)).recovered.position).toBe(run.position);
+    const failures: string[] = [];
+    const run = await JournalRun.start(dir, {
+      takeSnapshot: () => Promise.reject(systemError('EIO')),
+      onFailure: ({ message }) => void failures.push(message),
+    });
+    await run.add('a');
+    await expect(run.journal.snapshotNow()).rejects.toThrow('EIO');
+    expect(failures).toEqual(['EIO']);
+    expect((await run.add('b')).outcome).toBe('failed');
   });
 
   it('says at the close that the mark could not be written', async () => {
@@ -171,11 +173,11 @@ function failingDisk() {
   const disk = {
     ...nodeDisk,
     failWrites: false,
-    failOpens: false,
+    failOpens: undefined as string | undefined,
     calls: 0,
     async open(...parameters: Parameters<Disk['open']>): Promise<DiskFile> {
       disk.calls += 1;
-      if (disk.failOpens) throw new Error('ENOSPC');
+      if (disk.failOpens !== undefined) throw systemError(disk.failOpens);
       const file = await nodeDisk.open(...parameters);
       return {
         sizeBytes: () => file.sizeBytes(),

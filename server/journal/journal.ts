@@ -4,12 +4,13 @@
  * Invariants:
  * - One operation at a time touches the present segment: an append, a rotation, the close.
  * - What was answered `durable` is on disk, and every segment's name was durable before its first batch.
- * - After any answer but `durable` nothing more is written.
+ * - After any answer but `durable`, and after any failure of the disk, nothing more is written.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import type { StorageLevel } from '../coordinator/domain.ts';
 import { type AppendOutcome, type Batch, COORDINATOR_DOMAIN, type EventLog } from '../coordinator/event-log.ts';
-import type { Clock } from '../coordinator/scheduler.ts';
+import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
 import {
   BATCH_BYTES_MAX,
   BATCH_EVENTS_MAX,
@@ -19,24 +20,24 @@ import {
   lastPositionOf,
   SECTOR_BYTES,
 } from './batch.ts';
-import { type Disk, readWhole } from './disk.ts';
+import { removeStopped, writeStopped } from './clean-stop.ts';
+import { type Disk, readWhole, sizeOf } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
 import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
-import { listFolder } from './file-names.ts';
+import { listFolder, snapshotName } from './file-names.ts';
 import { packValue } from './msgpack.ts';
 import type { Recovered } from './recover.ts';
+import { placeSegment, prepareSegment, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, type Segment } from './segment.ts';
 import {
-  discardSegment,
-  type PreparedSegment,
-  placeSegment,
-  prepareSegment,
-  SEGMENT_BYTES_DEFAULT,
-  SEGMENT_BYTES_MAX,
-  type Segment,
-} from './segment.ts';
-import { type JournalLog, SNAPSHOT_BYTES_DEFAULT, SnapshotRotation, type TakeSnapshot } from './snapshot-rotation.ts';
+  SNAPSHOT_AGE_MS_DEFAULT,
+  SNAPSHOT_BYTES_DEFAULT,
+  SNAPSHOTS_KEPT_MIN,
+  SnapshotRotation,
+  type TakeSnapshot,
+} from './snapshot-rotation.ts';
+import { type JournalLog, StorageWatch } from './storage-watch.ts';
 
-const STOPPED_RECORD = [COORDINATOR_DOMAIN, 'Stopped', 1] as const;
+const STOPPED_PAYLOAD = packValue([COORDINATOR_DOMAIN, 'Stopped', 1]);
 
 export interface JournalOptions {
   readonly disk: Disk;
@@ -49,14 +50,25 @@ export interface JournalOptions {
   randomBytes(count: number): Uint8Array;
   /** For the mark of a clean stop. */
   readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly log: JournalLog;
   readonly segmentBytes?: number;
   /** Payload bytes of one batch at most; a segment takes two such batches at least. */
   readonly batchBytesMax?: number;
-  /** Bytes of sealed deltas after which a snapshot is made. */
+  /** Bytes of sealed deltas after which a snapshot is made, … */
   readonly snapshotBytes?: number;
+  /** … or the time, whichever comes first; below 2³¹. */
+  readonly snapshotAgeMs?: number;
+  /** Snapshots kept, with the deltas since the oldest of them; at least 2. */
+  readonly snapshotsKept?: number;
   /** Absent: no snapshots are made. */
   readonly takeSnapshot?: TakeSnapshot;
+  /** How many things live that an event must end some day: room is kept for that. Absent: none. */
+  readonly liveCount?: () => number;
+  /** There is more or less room than before; `storage` says how much. */
+  onStorage?(level: StorageLevel): void;
+  /** The disk has failed beside an append: nothing is written any more, and the process should end. Called once. */
+  onFailure?(error: Error): void;
 }
 
 type Ended = Exclude<AppendOutcome, { outcome: 'durable' }>;
@@ -79,9 +91,13 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   assert.ok(segmentBytes <= SEGMENT_BYTES_MAX && segmentBytes % SECTOR_BYTES === 0, 'segmentBytes is out of bounds');
   assert.ok(epoch > recovered.epoch, 'a run takes a higher epoch than any before it');
   const dataId = recovered.dataId ?? options.randomBytes(DATA_ID_BYTES);
-  const prepared = await prepareSegment(disk, dir, segmentBytes);
+  const { hasStopped } = await listFolder(disk, dir);
+  const prepared = await prepareSegment(disk, dir, 0, segmentBytes);
+  if (hasStopped) await removeStopped(disk, dir);
   const header = { dataId, firstPosition: recovered.position + 1, previousCrc: recovered.lastBatchCrc, epoch };
-  return new Journal(options, dataId, await placeSegment(disk, dir, prepared, header));
+  const journal = new Journal(options, dataId, await placeSegment(disk, dir, prepared, header));
+  await journal.open();
+  return journal;
 }
 
 export class Journal implements EventLog {
@@ -90,13 +106,11 @@ export class Journal implements EventLog {
 
   readonly #options: JournalOptions;
   readonly #dataId: Uint8Array;
-  readonly #segmentBytes: number;
+  readonly #storage: StorageWatch;
   readonly #snapshots: SnapshotRotation;
   /** One append is in flight at most, so one buffer is enough. */
   readonly #frame: Buffer;
   #segment: Segment;
-  /** The next segment, made in the background once the present one is half full; undefined in it: that failed. */
-  #prepared: Promise<PreparedSegment | undefined> | undefined;
   /** The segment before, giving back what it did not use. */
   #sealing: Promise<void> = Promise.resolve();
   /** Of the last durable event. */
@@ -111,18 +125,61 @@ export class Journal implements EventLog {
 
   /** Use openJournal. */
   constructor(options: JournalOptions, dataId: Uint8Array, segment: Segment) {
-    const { disk, dir, recovered, log, takeSnapshot, snapshotBytes = SNAPSHOT_BYTES_DEFAULT } = options;
+    const { disk, dir, recovered, scheduler, log, takeSnapshot } = options;
     this.#options = options;
     this.#dataId = dataId;
     this.batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX;
     this.#frame = Buffer.alloc(frameBytesOf(this.batchBytesMax));
-    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
     this.#segment = segment;
     this.#position = recovered.position;
     this.#batchCrc = recovered.lastBatchCrc;
-    const { deltaBytes: sealedBytes, badSnapshots } = recovered;
-    this.#snapshots = new SnapshotRotation({ disk, dir, snapshotBytes, sealedBytes, badSnapshots, takeSnapshot, log });
+    const onFailure = (error: Error) => this.#stop(error);
+    this.#storage = new StorageWatch({
+      disk,
+      dir,
+      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES_DEFAULT,
+      scheduler,
+      log,
+      liveCount: options.liveCount ?? (() => 0),
+      hasSnapshots: takeSnapshot !== undefined,
+      onLevel: (level) => {
+        this.#snapshots.roomChanged();
+        options.onStorage?.(level);
+      },
+      onFailure,
+    });
+    this.#snapshots = new SnapshotRotation({
+      disk,
+      dir,
+      scheduler,
+      snapshotBytes: options.snapshotBytes ?? SNAPSHOT_BYTES_DEFAULT,
+      snapshotAgeMs: options.snapshotAgeMs ?? SNAPSHOT_AGE_MS_DEFAULT,
+      snapshotsKept: options.snapshotsKept ?? SNAPSHOTS_KEPT_MIN,
+      sealedBytes: recovered.deltaBytes,
+      badSnapshots: recovered.badSnapshots,
+      takeSnapshot,
+      storage: this.#storage,
+      log,
+      onAge: async () => {
+        if (this.storage === 'ample') await this.snapshotNow();
+      },
+      onFailure,
+    });
+  }
+
+  /** Part of openJournal. */
+  async open(): Promise<void> {
+    const { disk, dir, recovered } = this.#options;
+    const { snapshotPosition, deltaBytes } = recovered;
+    const snapshotBytes =
+      snapshotPosition === undefined ? undefined : await sizeOf(disk, join(dir, snapshotName(snapshotPosition)));
+    await this.#storage.open(this.#segment.roomBytes, snapshotBytes, deltaBytes);
     this.#snapshots.startIfDue(this.#position);
+  }
+
+  /** How much room there is for events. */
+  get storage(): StorageLevel {
+    return this.#storage.level;
   }
 
   /** As the port says; rejects only where it is called against its rules. */
@@ -143,6 +200,8 @@ export class Journal implements EventLog {
 
   /** Makes a snapshot of all that is durable now. Rejects where that fails; everything is in place still. */
   async snapshotNow(): Promise<void> {
+    // So that no commit waits for it behind the rotation.
+    if (!this.#ended && !this.#segment.isEmpty) await this.#storage.segments.whenReady();
     const lastPosition = await this.#inTurn(async () => {
       if (!this.#ended && !this.#segment.isEmpty) await this.#rotate();
       return this.#segment.firstPosition - 1;
@@ -191,7 +250,7 @@ export class Journal implements EventLog {
     }
     this.#position = lastPositionOf(batch);
     this.#batchCrc = crc;
-    if (this.#segment.isHalfFull) this.#prepared ??= this.#prepare();
+    this.#storage.written(bytes.length, this.#segment.roomBytes);
     return { outcome: 'durable' };
   }
 
@@ -200,29 +259,24 @@ export class Journal implements EventLog {
     return this.#ended;
   }
 
-  /** A failure is only logged: the rotation tries once more, on a new file. */
-  async #prepare(): Promise<PreparedSegment | undefined> {
-    const { disk, dir, log } = this.#options;
-    try {
-      return await prepareSegment(disk, dir, this.#segmentBytes);
-    } catch (error) {
-      log.warn({ err: error }, 'the next segment could not be prepared ahead');
-      return undefined;
-    }
+  /** A failure that no append has met with: nobody else would say so. */
+  #stop(error: Error): void {
+    if (this.#ended) return;
+    this.#fail(error);
+    this.#options.onFailure?.(error);
   }
 
   /** Seals the present segment and goes on in the next. Only in turn; on an error nothing more may be written. */
   async #rotate(): Promise<void> {
     const { disk, dir, epoch } = this.#options;
     try {
-      const prepared = (await this.#prepared) ?? (await prepareSegment(disk, dir, this.#segmentBytes));
-      this.#prepared = undefined;
+      const prepared = await this.#storage.segments.take();
       const header = { dataId: this.#dataId, firstPosition: this.#position + 1, previousCrc: this.#batchCrc, epoch };
       const sealed = this.#segment;
       this.#segment = await placeSegment(disk, dir, prepared, header);
       // At most one is being sealed; by the next rotation it is long done.
       await this.#sealing;
-      this.#sealing = sealed.seal().catch((error: Error) => void this.#fail(error));
+      this.#sealing = sealed.seal().catch((error: Error) => this.#stop(error));
       this.#snapshots.segmentSealed(sealed.usedBytes, this.#position);
     } catch (error) {
       this.#fail(error as Error);
@@ -251,22 +305,32 @@ export class Journal implements EventLog {
   }
 
   async #close(): Promise<void> {
-    const { clock, epoch, disk } = this.#options;
+    const { clock, epoch, disk, dir, log } = this.#options;
     let outcome: AppendOutcome | undefined;
-    if (!this.#ended) {
+    const { segments } = this.#storage;
+    const hasRoom =
+      this.#segment.fits(frameBytesOf(STOPPED_PAYLOAD.length)) || segments.bytes > 0 || !segments.shortage;
+    if (!hasRoom) log.warn({}, 'the disk is full: there is no room for the mark of a clean stop');
+    if (!this.#ended && hasRoom) {
       const position = this.#position + 1;
       const times = { clockMs: clock.nowMs(), utcMs: clock.utcMs() };
-      outcome = await this.#write(
-        { position, eventCount: 1, epoch, ...times, payload: packValue(STOPPED_RECORD) },
-        true,
-      );
+      outcome = await this.#write({ position, eventCount: 1, epoch, ...times, payload: STOPPED_PAYLOAD }, true);
     }
     await this.#snapshots.close();
+    await this.#storage.close();
     await this.#sealing;
-    const prepared = await this.#prepared;
-    if (prepared) await discardSegment(disk, prepared);
-    if (outcome?.outcome === 'durable') await this.#segment.seal();
-    else await this.#segment.abandon();
+    if (outcome?.outcome === 'durable') {
+      await this.#segment.seal();
+      const { usedBytes: lastDeltaBytes } = this.#segment;
+      const position = this.#position;
+      await writeStopped(disk, dir, {
+        dataId: this.#dataId,
+        position,
+        batchCrc: this.#batchCrc,
+        epoch,
+        lastDeltaBytes,
+      });
+    } else await this.#segment.abandon();
     this.#ended ??= { outcome: 'failed', error: new Error('the journal is closed') };
     if (outcome && 'error' in outcome) throw outcome.error;
   }

@@ -190,12 +190,50 @@ describe('recovery of damage', () => {
     const bytes = await readFile(file);
     expect((await recovering(dir)).recovered.cleanStop).toBe(true);
     await writeFile(file, Buffer.concat([bytes, Buffer.alloc(SECTOR)]));
-    expect((await recovering(dir)).recovered.cleanStop).toBe(true);
+    await expectCorrupt(dir, deltaName(1), bytes.length);
     await writeFile(file, Buffer.concat([bytes, Buffer.alloc(SECTOR - 1), Buffer.of(1)]));
     await expectCorrupt(dir, deltaName(1), bytes.length - SECTOR + CLEAN_STOP_BYTES);
     bytes[bytes.length - 1] = 1;
     await writeFile(file, bytes);
     await expectCorrupt(dir, deltaName(1), bytes.length - SECTOR + CLEAN_STOP_BYTES);
+  });
+
+  it('refuses any other end than that of the clean stop, be it a last batch that looks torn', async () => {
+    const { dir, file, bytes } = await cleanlyStopped();
+    for (let left = SECTOR; left < bytes.length; left += 1) {
+      await writeFile(file, bytes.subarray(0, left));
+      await expect(recovering(dir), `${left} bytes`).rejects.toThrow(CorruptJournalError);
+    }
+    for (const offset of [SECTOR * 2, SECTOR * 2 + 60, bytes.length - 1]) {
+      const flipped = Buffer.from(bytes);
+      flipped[offset]! ^= 1;
+      await writeFile(file, flipped);
+      await expectCorrupt(dir, deltaName(1), offset < SECTOR * 2 + CLEAN_STOP_BYTES ? SECTOR * 2 : offset - 437);
+    }
+    await rm(file);
+    await expectCorrupt(dir, 'stopped', 0);
+  });
+
+  it('refuses a mark of a clean stop of which any bit is another', async () => {
+    const { dir } = await cleanlyStopped();
+    const mark = join(dir, 'stopped');
+    const bytes = await readFile(mark);
+    for (const offset of [0, 8, 12, 16, 32, 40, 44, 48, 56, 60, 511]) {
+      const flipped = Buffer.from(bytes);
+      flipped[offset]! ^= 1;
+      await writeFile(mark, flipped);
+      await expectCorrupt(dir, 'stopped', 0);
+    }
+    await writeFile(mark, bytes.subarray(1));
+    await expectCorrupt(dir, 'stopped', 0);
+  });
+
+  it('knows the mark of a clean stop only until the next run begins', async () => {
+    const { dir, file, bytes } = await cleanlyStopped();
+    await (await JournalRun.start(dir)).add('b');
+    expect(await readdir(dir)).not.toContain('stopped');
+    await writeFile(file, bytes);
+    expect((await recovering(dir)).counters).toEqual({ a: [1, 1], b: [1, 1] });
   });
 
   it('does not take data of a later format for damage', async () => {
@@ -225,6 +263,15 @@ describe('recovery up to a position', () => {
 });
 
 /** One segment of a run that crashed: a batch of one sector, one of several; without the zeros behind them. */
+async function cleanlyStopped() {
+  const dir = await temporaryFolder();
+  const run = await JournalRun.start(dir);
+  await run.add('a');
+  await run.journal.close();
+  const file = join(dir, deltaName(1));
+  return { dir, file, bytes: await readFile(file) };
+}
+
 async function twoBatches() {
   const dir = await temporaryFolder();
   const run = await JournalRun.start(dir);

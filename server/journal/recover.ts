@@ -7,10 +7,12 @@
  */
 import { join } from 'node:path';
 import type { Replica } from '../coordinator/replica.ts';
+import { readStopped } from './clean-stop.ts';
 import { DeltaReader, type TornTail } from './delta-reader.ts';
 import type { Disk } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
-import { type FolderListing, listFolder, type PositionedFile, TEMPORARY_SUFFIX } from './file-names.ts';
+import type { StoppedHeader } from './file-header.ts';
+import { type FolderListing, listFolder, type PositionedFile, STOPPED_NAME, TEMPORARY_SUFFIX } from './file-names.ts';
 import { checkSnapshot, readSnapshot } from './snapshot.ts';
 
 export interface RecoverOptions {
@@ -60,6 +62,7 @@ export async function recover(
 ): Promise<Recovered> {
   if (cut && upTo !== undefined) throw new Error('upTo is for reading only: what is behind it must not be cut');
   const listing = await listFolder(disk, dir);
+  const stopped = listing.hasStopped && upTo === undefined ? await readStopped(disk, dir) : undefined;
   const isWanted = ({ position }: PositionedFile) => upTo === undefined || position <= upTo;
 
   const { base, badSnapshots } = await restoreSnapshot(disk, dir, listing.snapshots.filter(isWanted), replica);
@@ -72,6 +75,7 @@ export async function recover(
     const reason = `${newestBad.reason}, and the deltas only reach position ${end.position}`;
     throw new CorruptJournalError(newestBad.name, newestBad.offset, reason);
   }
+  if (stopped) compareWithStop(stopped, reader);
   const notes = badSnapshots.map(({ name, reason, offset }) => `${name} was passed over: ${reason} at byte ${offset}`);
   if (tornTail) notes.push(`a torn batch of ${tornTail.bytes} bytes ends ${tornTail.file} at byte ${tornTail.offset}`);
   if (cut) await settle(disk, dir, reader, listing);
@@ -89,6 +93,24 @@ export async function recover(
     deltaBytes: reader.deltaBytes,
     notes,
   };
+}
+
+/** After a clean stop nothing was being written: what is not as it was then is damage, a torn end included. */
+function compareWithStop(
+  { position, batchCrc, lastDeltaBytes }: StoppedHeader,
+  { end, tornTail, lastSegment }: DeltaReader,
+) {
+  const what = `though the last run stopped cleanly at position ${position}`;
+  if (tornTail) throw new CorruptJournalError(tornTail.file, tornTail.offset, `a bad batch, ${what}`);
+  const file = lastSegment?.name ?? STOPPED_NAME;
+  const sizeBytes = lastSegment?.sizeBytes ?? 0;
+  if (end.position !== position || end.batchCrc !== batchCrc) {
+    throw new CorruptJournalError(file, sizeBytes, `the deltas end at position ${end.position}, ${what}`);
+  }
+  if (sizeBytes !== lastDeltaBytes) {
+    const offset = Math.min(sizeBytes, lastDeltaBytes);
+    throw new CorruptJournalError(file, offset, `it has ${sizeBytes} bytes instead of ${lastDeltaBytes}, ${what}`);
+  }
 }
 
 interface BadSnapshot extends PositionedFile {

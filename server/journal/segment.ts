@@ -10,32 +10,31 @@ import { join } from 'node:path';
 import type { Disk, DiskFile } from './disk.ts';
 import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
+import { fillWithZeros } from './room.ts';
 
 export const SEGMENT_BYTES_DEFAULT = 16 * 1024 * 1024;
 export const SEGMENT_BYTES_MIN = 4 * 1024 * 1024;
 /** A segment is read in one piece. */
 export const SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
 
-const PREPARED_NAME = `prepared.delta${TEMPORARY_SUFFIX}`;
-/** Zeros are written in pieces, each durable, so that a commit never waits behind more than one of them. */
-const ZEROS = Buffer.alloc(1024 * 1024);
-
-/** A segment filled with zeros that has no name yet. At most one in a folder. */
+/** A segment filled with zeros that has no name yet. */
 export interface PreparedSegment {
   readonly file: DiskFile;
   readonly path: string;
   readonly sizeBytes: number;
 }
 
-/** On an error nothing is left behind but, at worst, a temporary file. */
-export async function prepareSegment(disk: Disk, dir: string, sizeBytes: number): Promise<PreparedSegment> {
-  const path = join(dir, PREPARED_NAME);
+/** `number` is another for each that exists at one time. On an error nothing is left behind but, at worst, a temporary file. */
+export async function prepareSegment(
+  disk: Disk,
+  dir: string,
+  number: number,
+  sizeBytes: number,
+): Promise<PreparedSegment> {
+  const path = join(dir, `prepared-${number}.delta${TEMPORARY_SUFFIX}`);
   const file = await disk.open(path, 'createDurable');
   try {
-    for (let offset = 0; offset < sizeBytes; offset += ZEROS.length) {
-      await file.write(ZEROS.subarray(0, Math.min(ZEROS.length, sizeBytes - offset)), offset);
-    }
-    await file.sync();
+    await fillWithZeros(file, 0, sizeBytes);
     return { file, path, sizeBytes };
   } catch (error) {
     await discardSegment(disk, { file, path, sizeBytes }).catch(() => undefined);
@@ -87,12 +86,13 @@ export class Segment {
     return this.#usedBytes === HEADER_BYTES;
   }
 
-  get isHalfFull(): boolean {
-    return this.#usedBytes * 2 >= this.#sizeBytes;
+  /** What can still be written to it. */
+  get roomBytes(): number {
+    return this.#sizeBytes - this.#usedBytes;
   }
 
   fits(frameBytes: number): boolean {
-    return this.#usedBytes + frameBytes <= this.#sizeBytes;
+    return frameBytes <= this.roomBytes;
   }
 
   /** Durable when it resolves. Rejects with any part written: then nothing more may be written to it. */

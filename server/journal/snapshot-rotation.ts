@@ -5,16 +5,15 @@
  * in the folder; what is older goes only after the newer is durable in place. So one damaged snapshot costs time, not data.
  */
 import { join } from 'node:path';
-import type { Disk } from './disk.ts';
-import { listFolder, type PositionedFile, snapshotName } from './file-names.ts';
+import type { Scheduler } from '../coordinator/scheduler.ts';
+import { type Disk, isDiskFailure, sizeOf } from './disk.ts';
+import { listFolder, SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
+import type { JournalLog, StorageWatch } from './storage-watch.ts';
 
 export const SNAPSHOT_BYTES_DEFAULT = 64 * 1024 * 1024;
-
-/** What the journal says to the operator; pino's loggers fit. */
-export interface JournalLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
+export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
+/** Generations kept: two are for safety, more are for looking back. */
+export const SNAPSHOTS_KEPT_MIN = 2;
 
 export interface SnapshotRequest {
   /** The last position of a sealed segment. */
@@ -29,14 +28,24 @@ export type TakeSnapshot = (request: SnapshotRequest) => Promise<void>;
 export interface SnapshotRotationOptions {
   readonly disk: Disk;
   readonly dir: string;
+  readonly scheduler: Scheduler;
   /** Bytes of sealed deltas after which a snapshot is due. */
   readonly snapshotBytes: number;
+  /** Time after which one is due, whatever was written. */
+  readonly snapshotAgeMs: number;
+  /** At least SNAPSHOTS_KEPT_MIN. */
+  readonly snapshotsKept: number;
   /** Bytes of sealed deltas since the last snapshot, at the start. */
   readonly sealedBytes: number;
   /** Names of damaged ones: they count as no generation. */
   readonly badSnapshots: readonly string[];
   readonly takeSnapshot: TakeSnapshot | undefined;
+  readonly storage: StorageWatch;
   readonly log: JournalLog;
+  /** The time for a snapshot by age has come: the journal answers with `takeNow`, if there is anything new. */
+  onAge(): Promise<void>;
+  /** The disk can't be trusted any more. */
+  onFailure(error: Error): void;
 }
 
 export class SnapshotRotation {
@@ -44,13 +53,16 @@ export class SnapshotRotation {
   readonly #badSnapshots: Set<string>;
   readonly #closing = new AbortController();
   #sealedBytes: number;
+  #sealedPosition = 0;
   /** Never two at a time. */
   #running: Promise<void> | undefined;
+  #cancelAge: (() => void) | undefined;
 
   constructor(options: SnapshotRotationOptions) {
     this.#options = options;
     this.#badSnapshots = new Set(options.badSnapshots);
     this.#sealedBytes = options.sealedBytes;
+    this.#awaitAge();
   }
 
   /** `usedBytes` of a segment have been sealed, and `lastPosition` is its last. */
@@ -59,11 +71,19 @@ export class SnapshotRotation {
     this.startIfDue(lastPosition);
   }
 
+  /** Everything up to `lastPosition` is sealed. */
   startIfDue(lastPosition: number): void {
-    const { snapshotBytes, takeSnapshot } = this.#options;
-    if (!takeSnapshot || this.#running || this.#sealedBytes <= snapshotBytes) return;
+    this.#sealedPosition = lastPosition;
+    // A snapshot is what makes room.
+    const dueBytes = this.#options.storage.level === 'ample' ? this.#options.snapshotBytes : 0;
+    if (!this.#options.takeSnapshot || this.#running || this.#sealedBytes <= dueBytes) return;
     // Logged where it failed; everything is in place still, and the next rotation tries again.
     this.#start(lastPosition).catch(() => undefined);
+  }
+
+  /** There is less room than before: what is sealed may go earlier than its size or age say. */
+  roomChanged(): void {
+    this.startIfDue(this.#sealedPosition);
   }
 
   /** Makes a snapshot of `lastPosition` once no other is being made. Rejects where it can't be. */
@@ -75,7 +95,19 @@ export class SnapshotRotation {
   /** Calls off the one being made, waits for its end, and starts none any more. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#cancelAge?.();
     await this.#running?.catch(() => undefined);
+  }
+
+  #awaitAge(): void {
+    const { scheduler, snapshotAgeMs, takeSnapshot, onAge } = this.#options;
+    this.#cancelAge?.();
+    if (!takeSnapshot || this.#closing.signal.aborted) return;
+    this.#cancelAge = scheduler.setTimer(snapshotAgeMs, () => {
+      // Armed anew by a snapshot that was made; otherwise here.
+      this.#awaitAge();
+      onAge().catch(() => undefined);
+    });
   }
 
   #start(upToPosition: number): Promise<void> {
@@ -86,42 +118,62 @@ export class SnapshotRotation {
   }
 
   async #take(upToPosition: number): Promise<void> {
-    const { disk, dir, takeSnapshot, log } = this.#options;
+    const { storage, log } = this.#options;
     const { signal } = this.#closing;
     const coveredBytes = this.#sealedBytes;
     const name = snapshotName(upToPosition);
+    let recycledBytes = 0;
     try {
-      signal.throwIfAborted();
-      if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
-      await takeSnapshot({ upToPosition, signal });
-      const { snapshots } = await listFolder(disk, dir);
-      if (!snapshots.some((snapshot) => snapshot.name === name))
-        throw new Error(`${name} was reported, and is not there`);
+      await storage.snapshotRoom.lend();
+      const bytes = await this.#make(upToPosition);
+      this.#sealedBytes -= coveredBytes;
+      this.#badSnapshots.delete(name);
+      storage.snapshotMade(bytes);
+      this.#awaitAge();
+      log.info({ snapshot: name, bytes }, 'snapshot made');
+      if (!signal.aborted) recycledBytes = await this.#removeOld();
     } catch (error) {
       if (signal.aborted) log.info({ snapshot: name }, 'snapshot called off');
+      else if (isDiskFailure(error)) this.#options.onFailure(error as Error);
       else log.warn({ err: error, snapshot: name }, 'snapshot failed: the files stay, the next rotation tries again');
       throw error;
+    } finally {
+      storage.snapshotRoom.returned(recycledBytes);
     }
-    this.#sealedBytes -= coveredBytes;
-    this.#badSnapshots.delete(name);
-    log.info({ snapshot: name }, 'snapshot made');
-    if (signal.aborted) return;
-    await this.#removeOld().catch((error: unknown) => {
-      log.warn({ err: error }, 'old files could not be removed: the next snapshot tries again');
-    });
   }
 
-  async #removeOld(): Promise<void> {
-    const { disk, dir, log } = this.#options;
+  /** Resolves to its size. */
+  async #make(upToPosition: number): Promise<number> {
+    const { disk, dir, takeSnapshot } = this.#options;
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
+    if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
+    await takeSnapshot({ upToPosition, signal });
+    return sizeOf(disk, join(dir, snapshotName(upToPosition)));
+  }
+
+  /** Resolves to the bytes of one that was kept as room for the next. */
+  async #removeOld(): Promise<number> {
+    const { disk, dir, storage, snapshotsKept, log } = this.#options;
+    // On a disk that is nearly full, going on comes before looking back.
+    const kept = storage.level === 'ample' ? snapshotsKept : SNAPSHOTS_KEPT_MIN;
     const { deltas, snapshots } = await listFolder(disk, dir);
-    const older = snapshots.filter(({ name }) => !this.#badSnapshots.has(name)).at(-2);
-    if (!older) return;
-    const old: PositionedFile[] = snapshots.filter(({ position }) => position < older.position);
+    const oldest = snapshots.filter(({ name }) => !this.#badSnapshots.has(name)).at(-kept);
+    if (!oldest) return 0;
+    const oldSnapshots = snapshots.filter(({ position }) => position < oldest.position);
     // A delta is covered where its successor begins no later than right behind the snapshot.
-    old.push(...deltas.filter((_, index) => (deltas[index + 1]?.position ?? Infinity) <= older.position + 1));
-    for (const { name } of old) await disk.remove(join(dir, name));
-    if (old.length === 0) return;
+    const oldDeltas = deltas.filter((_, index) => (deltas[index + 1]?.position ?? Infinity) <= oldest.position + 1);
+    if (oldSnapshots.length + oldDeltas.length === 0) return 0;
+    const recycled = oldSnapshots.pop();
+    for (const { name } of [...oldSnapshots, ...oldDeltas]) await disk.remove(join(dir, name));
+    let recycledBytes = 0;
+    if (recycled) {
+      recycledBytes = await sizeOf(disk, join(dir, recycled.name));
+      await disk.rename(join(dir, recycled.name), join(dir, SNAPSHOT_ROOM_NAME));
+    }
     await disk.syncFolder(dir);
-    log.info({ files: old.length, keptFrom: older.position }, 'files older than two snapshots removed');
+    const files = oldSnapshots.length + oldDeltas.length + (recycled ? 1 : 0);
+    log.info({ files, keptFrom: oldest.position }, `files older than ${kept} snapshots removed`);
+    return recycledBytes;
   }
 }

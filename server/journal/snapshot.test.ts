@@ -141,7 +141,7 @@ describe('snapshot rotation', () => {
     expect(made).toEqual([]);
     await first.journal.close();
     const second = await JournalRun.start(dir, options);
-    expect(made).toEqual([8]);
+    await expect.poll(() => made).toEqual([8]);
     await second.journal.snapshotNow();
     expect(await namesOf(dir, '.snapshot')).toEqual([snapshotName(8)]);
     for (let batch = 0; batch < 9; batch += 1) await second.add(BIG);

@@ -6,7 +6,7 @@
  *                      (`[domain, record]`) as MessagePack values, one behind the other
  *   end                u32 0, u32 CRC32 of all chunk CRCs one behind the other and the next field, u64 record count
  *
- * A snapshot is good if all of it is and nothing follows. It is written under a temporary name, read back, and only
+ * A snapshot is good if all of it is and nothing follows. It is written under a temporary name, over whatever that held, read back, and only
  * then gets its own: a file that carries the name was good once.
  */
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { crc32 } from 'node:zlib';
 import type { SnapshotRecord } from '../coordinator/replica.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { decodeSnapshotHeader, encodeSnapshotHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
-import { snapshotName, TEMPORARY_SUFFIX } from './file-names.ts';
+import { SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import { packValue, unpackValues } from './msgpack.ts';
 
 /** A chunk is closed by the record that reaches this size. */
@@ -30,7 +30,10 @@ export type SnapshotCheck =
   | { readonly good: true; readonly header: SnapshotHeader }
   | { readonly good: false; readonly offset: number; readonly reason: string };
 
-/** Makes the snapshot durable under its name. On an error the folder is as it was. */
+/**
+ * Makes the snapshot durable under its name, over the room that is held for it. On an error the folder is as it was, but
+ * that the room is free.
+ */
 export async function writeSnapshot(
   disk: Disk,
   dir: string,
@@ -38,11 +41,11 @@ export async function writeSnapshot(
   records: Iterable<SnapshotRecord>,
 ): Promise<void> {
   const name = snapshotName(header.position);
-  const temporary = name + TEMPORARY_SUFFIX;
-  const file = await disk.open(join(dir, temporary), 'create');
+  const temporary = SNAPSHOT_ROOM_NAME;
+  const file = await disk.open(join(dir, temporary), 'keep');
   try {
     try {
-      await writeRecords(file, header, records);
+      await file.truncate(await writeRecords(file, header, records));
       await file.sync();
     } finally {
       await file.close();
@@ -57,7 +60,12 @@ export async function writeSnapshot(
   await disk.syncFolder(dir);
 }
 
-async function writeRecords(file: DiskFile, header: SnapshotHeader, records: Iterable<SnapshotRecord>): Promise<void> {
+/** Resolves to the bytes written. */
+async function writeRecords(
+  file: DiskFile,
+  header: SnapshotHeader,
+  records: Iterable<SnapshotRecord>,
+): Promise<number> {
   await file.write(encodeSnapshotHeader(header), 0);
   let offset = HEADER_BYTES;
   let crcOfCrcs = 0;
@@ -90,6 +98,7 @@ async function writeRecords(file: DiskFile, header: SnapshotHeader, records: Ite
   end.writeBigUInt64LE(BigInt(recordCount), 8);
   end.writeUInt32LE(crc32(end.subarray(8), crcOfCrcs), 4);
   await file.write(end, offset);
+  return offset + end.length;
 }
 
 /** Reads all of a snapshot and decodes nothing: whether it is good must be known before any record is restored. */

@@ -65,6 +65,9 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
     case 'ExpiryNoticed':
       state.notices.delete(existing(state.leases, event.lease));
       return;
+    case 'StorageChanged':
+      state.storage = event.level;
+      return;
     case 'AcquireQueued':
     case 'WaitRepeated':
     case 'WaitEnded':

@@ -1,6 +1,7 @@
 import type { ErrorCode, Outcome, RefusedReason, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord, Ended, Grant, Held, Waiting, Why } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
+import type { StorageLevel } from '../coordinator/domain.ts';
 import type { Holder } from './holder.ts';
 import type { ResourcePolicy } from './policy.ts';
 
@@ -24,6 +25,7 @@ export type LeaseCommand =
   | SetAddressHealth
   | DrainAddress
   | ExtendSuspensions
+  | SetStorage
   | Due;
 
 /** First command of each run of the coordinator. */
@@ -41,6 +43,12 @@ export interface Configure {
   readonly type: 'Configure';
   readonly defaultPolicy: ResourcePolicy;
   readonly policies: ReadonlyMap<number, ResourcePolicy>;
+}
+
+/** The journal has more or less room than before. */
+export interface SetStorage {
+  readonly type: 'SetStorage';
+  readonly level: StorageLevel;
 }
 
 /** Brings the pool to what `records` say; addresses that aren't among them stay unless `replace`. */
@@ -212,6 +220,7 @@ export type Rejected = {
   readonly code: ErrorCode;
   readonly message: string;
   readonly path?: string;
+  readonly retryAfterMs?: number;
 };
 export type RenewalOutcome = { readonly lease: number } & (
   | { readonly ttlMs: number; readonly clamped: boolean }
@@ -223,7 +232,7 @@ export type Done = { readonly type: 'done' };
 export interface LeaseAnswers {
   StartEpoch: Done;
   Configure: Done;
-  ImportPool: { readonly type: 'imported'; readonly counts: ImportCounts };
+  ImportPool: { readonly type: 'imported'; readonly counts: ImportCounts } | Rejected;
   OpenSession:
     | {
         readonly type: 'opened';
@@ -242,7 +251,7 @@ export interface LeaseAnswers {
     | Rejected;
   CancelAcquire: { readonly type: 'cancelled'; readonly leases: readonly number[]; readonly isMany: boolean };
   /** In the order of the command, each once. */
-  RenewLeases: { readonly type: 'renewed'; readonly leases: readonly RenewalOutcome[] };
+  RenewLeases: { readonly type: 'renewed'; readonly leases: readonly RenewalOutcome[] } | Rejected;
   ReleaseLease: { readonly type: 'released' } | Rejected;
   ReportLease: { readonly type: 'reported' } | Rejected;
   RevokeLeases: { readonly type: 'revoked'; readonly leases: readonly number[] };
@@ -251,6 +260,7 @@ export interface LeaseAnswers {
   SetAddressHealth: Done | Rejected;
   DrainAddress: Done | Rejected;
   ExtendSuspensions: Done;
+  SetStorage: Done;
   Due: Done;
 }
 export type LeaseAnswer = LeaseAnswers[keyof LeaseAnswers];

@@ -20,6 +20,7 @@ import type { Holder } from './holder.ts';
 import { bodyDigest, holderName, type KeyEntry } from './idempotency.ts';
 import { type Bound, choiceOf, refusal, type Selection, select, type Wish, whyOf } from './select.ts';
 import { endsAtMs, exists, type Lease, type LeaseState, policyOf, type Resource } from './state.ts';
+import { isShort, storageFull } from './storage.ts';
 
 export function acquire(state: LeaseState, command: AcquireLease, context: DecisionContext): LeaseDecision {
   const { holder, key } = command;
@@ -78,6 +79,7 @@ function chooseFor(
 ): { readonly resource: Resource; readonly wish: Wish; readonly selection: Selection } | LeaseDecision {
   const resource = state.resources.get(command.resource);
   if (!resource || !exists(state, resource)) return unknownResource(command.resource);
+  if (isShort(state)) return storageFull();
   const large = tooLargeForCount(command);
   if (large) return large;
   const wish = wishOf(state, resource, command);

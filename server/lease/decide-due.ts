@@ -10,6 +10,7 @@ import type { LeaseEvent } from './events.ts';
 import { LeaseEnds, overdueEnding } from './lease-ends.ts';
 import { withdrawalOf } from './lease-index.ts';
 import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
+import { isShort } from './storage.ts';
 
 /** Events that one turn's look at what is due brings at most; the rest comes with the next turn. */
 const DUE_EVENTS_MAX = EVENTS_PER_DECISION_MAX;
@@ -20,7 +21,7 @@ const DONE = { type: 'done' } as const;
 export function dueMs(state: LeaseState): number | undefined {
   if (state.withdrawn.size > 0) return 0;
   const dueMs = Math.min(
-    state.matching.peekKey() ?? Infinity,
+    (isShort(state) ? undefined : state.matching.peekKey()) ?? Infinity,
     state.expiry.peekKey() ?? Infinity,
     state.notices.peekKey() ?? Infinity,
     state.suspended.peekKey() ?? Infinity,

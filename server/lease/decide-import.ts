@@ -4,6 +4,7 @@ import type { ImportPool, ImportProgress, LeaseAnswer, LeaseCommand, LeaseNotice
 import { dayEvents } from './day.ts';
 import type { LeaseEvent } from './events.ts';
 import type { LeaseState, PoolChange } from './state.ts';
+import { isShort, storageFull } from './storage.ts';
 
 /** Records looked at in one decision. */
 const SLICE_RECORDS = 2_000;
@@ -30,6 +31,7 @@ export function decideImport(state: LeaseState, command: ImportPool, { utcMs }: 
     progress.offset < command.records.length
       ? recordsSlice(state, command.records, progress)
       : removalsSlice(state, command, progress);
+  if (slice.changes.length > 0 && isShort(state)) return storageFull();
   const stage = slice.changes.length > 0 ? (progress.stage ?? state.lastStage + 1) : progress.stage;
   const events: LeaseEvent[] = [];
   if (slice.changes.length > 0) events.push({ type: 'PoolStaged', stage: stage!, changes: slice.changes });

@@ -9,6 +9,7 @@ import type { LeaseEvent } from './events.ts';
 import { type Holder, isSameHolder } from './holder.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
+import { storageFull } from './storage.ts';
 
 export function grantedTtl(state: LeaseState, resource: number, askedMs: number): { ttlMs: number; clamped: boolean } {
   const { ttlMinMs, ttlMaxMs } = policyOf(state, resource);
@@ -17,6 +18,7 @@ export function grantedTtl(state: LeaseState, resource: number, askedMs: number)
 }
 
 export function renew(state: LeaseState, command: RenewLeases, { nowMs }: DecisionContext): LeaseDecision {
+  if (state.storage === 'least') return storageFull();
   const ends = new LeaseEnds(state, nowMs);
   const { events, notices } = ends;
   const renewals: RenewalOutcome[] = [];

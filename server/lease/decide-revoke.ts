@@ -12,6 +12,7 @@ import { grantLeases } from './grants.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { boundOf, choose } from './select.ts';
 import { endsAtMs, type Lease, type LeaseState } from './state.ts';
+import { isShort } from './storage.ts';
 
 /** Leases that one command names at most; what it has further is passed over. */
 export const REVOKED_AT_ONCE_MAX = 1_000;
@@ -96,6 +97,7 @@ function substituteFor(
   const { holder, deadlineMs, terms, revoking } = lease;
   const { nowMs } = context;
   if (holder.kind !== 'session' || revoking?.hasSubstitute || deadlineMs <= nowMs) return undefined;
+  if (isShort(state)) return undefined;
   // Somebody who isn't there can't go over to it.
   if (state.sessions.get(holder.session)?.suspendedUntilMs !== undefined) return undefined;
   const resource = state.resources.get(lease.resource)!;

@@ -14,6 +14,7 @@ import type {
 import type { LeaseEvent } from './events.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, type Session, type SessionEnd } from './state.ts';
+import { isShort, storageFull } from './storage.ts';
 
 type SessionDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
 
@@ -37,6 +38,7 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
       },
     };
   }
+  if (isShort(state)) return storageFull();
   if (state.sessions.size >= command.sessionsMax) {
     const message = `no more than ${command.sessionsMax} sessions`;
     return { events: [], answer: { type: 'rejected', code: 'overloaded', message } };

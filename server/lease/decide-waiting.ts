@@ -13,6 +13,7 @@ import { LeaseEnds } from './lease-ends.ts';
 import { pairStatus } from './pair.ts';
 import { type Bound, boundOf, choose, refusal, type Wish } from './select.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf, type Resource, type Session } from './state.ts';
+import { isShort } from './storage.ts';
 import type { Line, Waiter } from './waiting.ts';
 import { headOf, isBefore } from './waiting-order.ts';
 
@@ -27,6 +28,8 @@ const TIMEOUT_REFUSALS_MAX = 4;
  */
 export function matchStep(state: LeaseState, resource: Resource, context: DecisionContext): LeaseDecision | undefined {
   const { nowMs } = context;
+  // They keep their places until there is room again.
+  if (isShort(state)) return undefined;
   const dueMs = state.matching.keyOf(resource);
   if (dueMs === undefined || dueMs > nowMs) return undefined;
   const dropped = staleReservations(state, resource, nowMs);

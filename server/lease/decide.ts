@@ -12,6 +12,7 @@ import { decideDrop, decideEndSession, decideOpen, extendSuspensions } from './d
 import { cancel } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import type { LeaseState } from './state.ts';
+import { setStorage } from './storage.ts';
 
 export type LeaseDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNotice>;
 
@@ -36,6 +37,8 @@ export function decide(state: LeaseState, command: LeaseCommand, context: Decisi
       return decideEndSession(state, command, context);
     case 'ExtendSuspensions':
       return extendSuspensions(state, command);
+    case 'SetStorage':
+      return setStorage(state, command);
     case 'AcquireLease':
       return acquire(state, command, context);
     case 'ExplainAcquire':

@@ -6,7 +6,7 @@
  */
 import type { LeaseEnd, Outcome, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { Where } from '../../protocol/where.ts';
-import { type EventRecord, NewerDataError } from '../coordinator/domain.ts';
+import { type EventRecord, NewerDataError, type StorageLevel } from '../coordinator/domain.ts';
 import { decodeHolder, encodeHolder, type Holder, type HolderRecord } from './holder.ts';
 import type { QuarantineReason } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
@@ -128,6 +128,8 @@ export type LeaseEvent =
   /** Kept for a count that is not complete yet. Not written: after a restart it is collected again. */
   | { type: 'PairReserved'; waiter: number; addressId: number }
   | { type: 'ReservationsDropped'; waiter: number; addressIds: readonly number[] }
+  /** Not written: there might be no room for it. */
+  | { type: 'StorageChanged'; level: StorageLevel }
   /** Waiters have been told their places. Not written. */
   | {
       type: 'QueueNoticed';
@@ -142,6 +144,7 @@ const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([
   'PairReserved',
   'ReservationsDropped',
   'QueueNoticed',
+  'StorageChanged',
 ]);
 
 /** False for what is applied, not written, and made anew by whoever restarts. */
@@ -213,6 +216,7 @@ const FIELDS = {
   WaitersMatched: ['resource', 'nextMs'],
   PairReserved: ['waiter', 'addressId'],
   ReservationsDropped: ['waiter', 'addressIds'],
+  StorageChanged: ['level'],
   QueueNoticed: ['resource', 'atMs', 'places'],
 } as const satisfies { [Type in LeaseEvent['type']]: readonly (keyof Extract<LeaseEvent, { type: Type }>)[] };
 

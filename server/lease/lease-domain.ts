@@ -7,8 +7,10 @@ import { decodeEvent, encodeEvent, isDurable, LEASE_DOMAIN, type LeaseEvent } fr
 import { encodeState, restoreState } from './snapshot.ts';
 import { createLeaseState, type LeaseState } from './state.ts';
 
-/** The clock is on disk at least so often while anything could be prolonged by a restart. */
+/** The clock is on disk at least so often while anything could be prolonged by a restart … */
 const CLOCK_MARK_MAX_MS = 1_000;
+/** … and on a disk that is nearly full. No lease is prolonged by more than a quarter of its TTL either way. */
+const CLOCK_MARK_MAX_LOW_MS = 60_000;
 
 /** Who may use which address for which resource, and until when. */
 export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnswers, LeaseNotice> = {
@@ -21,11 +23,13 @@ export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnsw
   dueCommand: { type: 'Due' },
   pauseCommand: (byMs) => ({ type: 'ExtendSuspensions', byMs }),
   clockMarkMs(state) {
+    const maxMs = state.storage === 'ample' ? CLOCK_MARK_MAX_MS : CLOCK_MARK_MAX_LOW_MS;
     const shortest = state.ttlClasses.findIndex((leases) => leases > 0);
-    if (shortest >= 0) return Math.min(CLOCK_MARK_MAX_MS, 2 ** shortest / 4);
+    if (shortest >= 0) return Math.min(maxMs, 2 ** shortest / 4);
     const isTimed = state.suspended.size + state.waiters.size + state.expiry.size + state.quarantined.size > 0;
-    return isTimed ? CLOCK_MARK_MAX_MS : undefined;
+    return isTimed ? maxMs : undefined;
   },
+  liveCount: ({ leases, sessions, waiters }) => leases.size + sessions.size + waiters.size,
   encodeEvent,
   decodeEvent,
   encode: encodeState,

@@ -122,9 +122,13 @@ const REFUSALS: Readonly<Record<RefusedReason, string>> = {
   wait_timeout: 'no address came free in time',
 };
 
-function rejection({ code, message, path }: Rejected): Response {
-  const status = code === 'unknown_resource' ? 404 : 422;
-  return problemResponse(status, message, { reason: code, ...(path === undefined ? {} : { path }) });
+function rejection({ code, message, path, retryAfterMs }: Rejected): Response {
+  const status = code === 'unknown_resource' ? 404 : code === 'storage_full' ? 507 : 422;
+  return problemResponse(status, message, {
+    reason: code,
+    ...(path === undefined ? {} : { path }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterS: Math.ceil(retryAfterMs / 1_000) }),
+  });
 }
 
 /** As the frame `explain`; the key that makes an acquire idempotent has no part in it. */

@@ -1,6 +1,7 @@
 import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord, Ended } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
+import type { StorageLevel } from '../coordinator/domain.ts';
 import type { Address } from './address.ts';
 import { EndedLeases } from './ended-leases.ts';
 import type { Holder } from './holder.ts';
@@ -148,6 +149,9 @@ export interface LeaseState {
   readonly keys: Map<string, HolderKeys>;
   readonly stages: Map<number, PoolChange[]>;
 
+  /** Room in the journal. Not persisted: each run is told anew. */
+  storage: StorageLevel;
+
   // Indexes over the above; nothing of them is persisted.
   /** Resources by the earliest end of a lease, a cool-down or a quarantine of theirs. */
   readonly expiry: IndexedHeap<Resource>;
@@ -188,6 +192,7 @@ export function createLeaseState(): LeaseState {
     waiters: new Map(),
     keys: new Map(),
     stages: new Map(),
+    storage: 'ample',
     expiry: new IndexedHeap<Resource>({
       get: (it) => it.expiryPlace,
       set: (it, index) => {

@@ -115,6 +115,7 @@ export class FrameHandler {
     this.#hub.leases.execute(
       { type: 'RenewLeases', holder: this.#holder, leases, ...(ttlMs === undefined ? {} : { ttlMs }) },
       (answer) => {
+        if (answer.type === 'rejected') return this.#send(errorFrame(id, answer));
         if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewalEntry) });
         const [only] = answer.leases;
         if (!only) throw new Error('a renewal of one lease was answered for none');

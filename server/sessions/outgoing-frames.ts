@@ -46,8 +46,15 @@ export function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
   }
 }
 
-export function errorFrame(id: number, { code, message, path }: Rejected): CoordinatorFrame {
-  return path === undefined ? { type: 'error', id, code, message } : { type: 'error', id, code, message, path };
+export function errorFrame(id: number, { code, message, path, retryAfterMs }: Rejected): CoordinatorFrame {
+  return {
+    type: 'error',
+    id,
+    code,
+    message,
+    ...(path === undefined ? {} : { path }),
+    ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+  };
 }
 
 export function unsupported(id: number, path: string, message: string): CoordinatorFrame {

@@ -95,6 +95,7 @@ export const benchDomain: Domain<BenchState, BenchCommand, BenchEvent, BenchAnsw
   dueMs: (state) => state.dueMs,
   dueCommand: { type: 'Due' },
   clockMarkMs: (state) => state.markMs,
+  liveCount: () => 0,
   encodeEvent: (event) => ['bench', 'Happened', 1, (event as { text: string }).text],
   decodeEvent: ([, , , text]) => ({ type: 'Happened', text: text as string }),
   *encode({ happened }) {

@@ -29,6 +29,7 @@ export const counterDomain: Domain<CounterState, AddToCounter, CounterAdded, { A
   dueMs: () => undefined,
   dueCommand: { type: 'AddToCounter', counter: 'none', by: 0 },
   clockMarkMs: () => undefined,
+  liveCount: () => 0,
   encodeEvent: ({ counter, by }) => [counterDomain.name, 'CounterAdded', 1, counter, by],
   decodeEvent([, event, version, counter, by]) {
     if (event !== 'CounterAdded' || version !== 1) throw new Error(`unknown event ${event} version ${version}`);

@@ -162,6 +162,8 @@ function eventFields(event: LeaseEvent): string {
       return `${event.leases.join(' ')} request=${event.request}`;
     case 'ExpiryNoticed':
       return `${event.lease}`;
+    case 'StorageChanged':
+      return event.level;
     case 'WaitersMatched':
     case 'QueueNoticed':
       return `r${event.resource}`;

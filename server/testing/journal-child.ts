@@ -9,6 +9,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { Replica } from '../coordinator/replica.ts';
+import { EXIT } from '../exit.ts';
 import { BATCH_BYTES_MAX } from '../journal/batch.ts';
 import { buildSnapshot } from '../journal/build-snapshot.ts';
 import { nodeDisk } from '../journal/disk.ts';
@@ -20,9 +21,9 @@ import { recover } from '../journal/recover.ts';
 import { SEGMENT_BYTES_MIN } from '../journal/segment.ts';
 import { counterDomain } from './counter-domain.ts';
 import type { JournalChildOptions } from './journal-child-options.ts';
+import { realScheduler } from './real-scheduler.ts';
 import { seededRandom } from './seeded-random.ts';
 
-const EXIT = { data: 65, storage: 74, held: 75 } as const;
 const say = (line: string | number) => writeSync(1, `${line}\n`);
 
 const dir = process.argv[2]!;
@@ -42,12 +43,14 @@ async function run(): Promise<void> {
     recovered,
     epoch,
     randomBytes,
+    scheduler: realScheduler,
     clock: { nowMs: () => performance.now(), utcMs: () => Date.now() },
     log: { info: () => undefined, warn: () => undefined },
     segmentBytes,
     snapshotBytes,
     batchBytesMax,
     takeSnapshot: ({ upToPosition }) => buildSnapshot(nodeDisk, dir, new Replica([counterDomain]), upToPosition),
+    onFailure: () => process.exit(EXIT.storage),
   });
   let last = recovered.position;
   for (let batchCount = 0; batchCount < batches; batchCount += 1) {
@@ -73,7 +76,7 @@ if (lockFolder(dir) === 'held') {
 say('locked');
 try {
   await run();
-  process.exit(0);
+  process.exit(EXIT.clean);
 } catch (error) {
   if (error instanceof CorruptJournalError) process.exit(EXIT.data);
   if (!(error instanceof Error && 'errno' in error)) throw error;

@@ -11,12 +11,18 @@ import { packValue } from '../journal/msgpack.ts';
 import { type Recovered, recover } from '../journal/recover.ts';
 import { SEGMENT_BYTES_MIN } from '../journal/segment.ts';
 import { type CounterState, counterDomain } from './counter-domain.ts';
+import { realScheduler } from './real-scheduler.ts';
 
 /** A folder that goes with the test. */
 export async function temporaryFolder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'leasehold-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   return dir;
+}
+
+/** As Node throws it. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code, errno: -1 });
 }
 
 export function counterReplica(): Replica {
@@ -58,6 +64,7 @@ export class JournalRun {
       recovered,
       epoch,
       randomBytes: (count) => new Uint8Array(count).fill(7),
+      scheduler: realScheduler,
       clock: { nowMs: () => 1_000_000, utcMs: () => 1_750_000_000_000 },
       log: { info: () => undefined, warn: () => undefined },
       segmentBytes: SEGMENT_BYTES_MIN,

@@ -30,5 +30,6 @@ export function readOnlyDisk(files: ReadonlyMap<string, Buffer>): Disk {
     remove: refuse,
     makeFolder: refuse,
     syncFolder: refuse,
+    freeBytes: () => Promise.resolve(0),
   };
 }

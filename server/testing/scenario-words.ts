@@ -2,6 +2,7 @@
 import type { LeaseEnd, Outcome, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
+import type { StorageLevel } from '../coordinator/domain.ts';
 import type { AcquireTerms, LeaseCommand } from '../lease/commands.ts';
 import type { ResourcePolicy } from '../lease/policy.ts';
 import { parseDuration, parseHolder } from './lease-notation.ts';
@@ -103,6 +104,8 @@ export function parseCommand(words: Words): LeaseCommand {
       return { type: 'SetAddressHealth', addressId: addressId(words.at(1)), isHealthy: words.at(2) === 'up' };
     case 'drain':
       return { type: 'DrainAddress', addressId: addressId(words.at(1)), isDraining: !words.has('off') };
+    case 'storage':
+      return { type: 'SetStorage', level: words.at(1) as StorageLevel };
     case 'extend':
       return { type: 'ExtendSuspensions', byMs: parseDuration(words.at(1)) };
     default:

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EXIT } from '../../exit.ts';
 import type { CoordinatorProcess } from '../coordinator-run.ts';
 import { type CrashResult, crashUnderLoad } from '../crash-load.ts';
 import { startForCrash } from '../crash-start.ts';
@@ -14,7 +15,6 @@ const TRANSPORTS = ['uws', 'ws'];
 const LOAD_MS = [50, 500] as const;
 /** A write to the journal comes within milliseconds under load. */
 const FAULT_WAIT_MS = 10_000;
-const EXIT_STORAGE = 74;
 const FAULTS = ['error=EIO', 'error=ENOSPC', 'signal=KILL'];
 /** One of so many writes from the moment of the fault on. */
 const WRITES = 8;
@@ -87,7 +87,7 @@ async function failWrite(coordinator: CoordinatorProcess, trace: string, fault: 
     await coordinator.kill('SIGKILL');
     throw new Error(`it went on after ${inject} at ${hit}`);
   }
-  const isRight = fault === 'signal=KILL' ? exit.signal === 'SIGKILL' : exit.code === EXIT_STORAGE;
+  const isRight = fault === 'signal=KILL' ? exit.signal === 'SIGKILL' : exit.code === EXIT.storage;
   if (!isRight) throw new Error(`it ended with ${exit.signal ?? exit.code} after ${inject} at ${hit}`);
 }
 

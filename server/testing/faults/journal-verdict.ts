@@ -1,10 +1,12 @@
 /** What must be so after a system call of journal-child.ts has failed, or was its last. */
 import { randomBytes } from 'node:crypto';
 import { Replica } from '../../coordinator/replica.ts';
+import { EXIT } from '../../exit.ts';
 import { nodeDisk } from '../../journal/disk.ts';
 import { openJournal } from '../../journal/journal.ts';
 import { recover } from '../../journal/recover.ts';
 import { type CounterState, counterDomain } from '../counter-domain.ts';
+import { realScheduler } from '../real-scheduler.ts';
 import type { TracedCall } from './strace.ts';
 
 export type Fault = 'EIO' | 'ENOSPC' | 'kill';
@@ -28,8 +30,6 @@ interface Sizes {
   readonly segmentBytes: number;
   readonly batchBytesMax: number;
 }
-
-const EXIT_STORAGE = 74;
 
 /** The call that the fault hit; undefined: none in the folder. */
 export function faultOf({ calls, signal }: ChildRun, fault: Fault, name: string, dir: string): JudgedCall | undefined {
@@ -63,11 +63,11 @@ function judgeEnd(run: ChildRun, hit: JudgedCall, fault: Fault, sizes: Sizes): s
   const { code, signal, output } = run;
   const end = `ended with ${signal ?? code}: ${output.split('\n').slice(-3).join(' ')}`;
   if (isFatal(hit.call, fault)) {
-    if (code !== EXIT_STORAGE) return `not exit ${EXIT_STORAGE}: ${end}`;
+    if (code !== EXIT.storage) return `not exit ${EXIT.storage}: ${end}`;
     return acknowledgedLater(run, hit) ?? retried(run, hit);
   }
-  if (mayGoOn(run, hit, sizes) && fault === 'ENOSPC') return code === 0 ? undefined : `not exit 0: ${end}`;
-  return code === 0 || code === EXIT_STORAGE ? undefined : end;
+  if (fault === 'ENOSPC' && mayGoOn(hit.call, sizes)) return code === 0 ? undefined : `not exit 0: ${end}`;
+  return code === 0 || code === EXIT.storage ? undefined : end;
 }
 
 function isFatal({ call, arguments: given }: TracedCall, fault: Fault): boolean {
@@ -78,11 +78,12 @@ function isFatal({ call, arguments: given }: TracedCall, fault: Fault): boolean 
   return call === 'pwrite64' && /\d{20}\.delta>/.test(given);
 }
 
-/** A snapshot, and the next segment as it is filled with zeros while the present one is written to. */
-function mayGoOn({ calls }: ChildRun, { call, index }: JudgedCall, { segmentBytes }: Sizes): boolean {
-  if (/\.snapshot\.tmp/.test(call.arguments)) return true;
-  const isZeros = call.call === 'pwrite64' && call.arguments.includes(`, ${segmentBytes}, 0)`);
-  return isZeros && calls.slice(0, index).some(isAcknowledgement);
+/** A snapshot or the room for it, and a segment that is filled with zeros ahead; the first one is needed at once. */
+function mayGoOn({ call, arguments: given }: TracedCall, { segmentBytes }: Sizes): boolean {
+  if (call === 'unlink') return false;
+  if (given.includes('.snapshot.tmp')) return true;
+  const isAhead = /prepared-[1-9]\d*\.delta/.test(given) && call !== 'rename';
+  return isAhead && (call !== 'pwrite64' || given.includes(`, ${segmentBytes}, 0)`));
 }
 
 function isAcknowledgement({ call, arguments: given }: TracedCall): boolean {
@@ -131,6 +132,7 @@ async function judgeRestart(
     recovered,
     epoch: epoch + 1,
     randomBytes,
+    scheduler: realScheduler,
     clock: { nowMs: () => 0, utcMs: () => 0 },
     log: { info: () => undefined, warn: () => undefined },
     segmentBytes,

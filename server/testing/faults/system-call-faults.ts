@@ -23,7 +23,7 @@ const NAME = 'system-call-faults';
 const FAULTS: readonly Fault[] = ['EIO', 'ENOSPC', 'kill'];
 const LANES_MAX = 2;
 /** Small, so that each segment and snapshot is a few calls, and fifty calls are several of both. */
-const CHILD = { batches: 40, eventsMax: 40, batchBytesMax: 2_048, segmentBytes: 8_192, snapshotBytes: 4_096 };
+const CHILD = { batches: 40, eventsMax: 400, batchBytesMax: 20_480, segmentBytes: 73_728, snapshotBytes: 32_768 };
 const CHILD_FILE = join(PROJECT_DIR, 'dist/server/testing/journal-child.js');
 
 /** One folder that a crash left, and the calls of an undisturbed run over it. */
@@ -57,7 +57,7 @@ export const systemCallFaults: FaultRun = async ({ seed, cases, onProgress }) =>
         onProgress?.(doneCount);
         if (found === undefined) continue;
         const { call, nth, arguments: given } = one.call;
-        const [file = 'the folder'] = /\d*\.?\w+(\.delta|\.snapshot)(\.tmp)?/.exec(given) ?? [];
+        const [file = 'the folder'] = /[\w-]+\.(delta|snapshot)(\.tmp)?/.exec(given) ?? [];
         const what = `case ${one.number}, ${one.fault} at ${call} ${nth} of ${file}: ${found}`;
         findings.push(finding(NAME, seed, what));
       }

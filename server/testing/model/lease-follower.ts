@@ -120,6 +120,7 @@ export class LeaseFollower extends Following {
       case 'AddressDrainChanged':
         return this.#pairs.observe(event);
       case 'PoolStaged':
+      case 'StorageChanged':
         return;
       case 'PoolCommitted':
         assert.ok(this.asked.pool, 'an import');

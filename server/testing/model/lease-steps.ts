@@ -36,6 +36,7 @@ export class LeaseSteps {
             const remainingMs = Math.floor(untilMs - model.nowMs);
             return [token, isCut ? remainingMs : Math.max(grantedMs, remainingMs), isCut || grantedMs !== askedMs];
           });
+          assert.ok(answer.type === 'renewed', 'the model knows of no full disk');
           const got = answer.leases.map((one) =>
             'rejected' in one ? [one.lease, one.rejected.code] : [one.lease, one.ttlMs, one.clamped],
           );

@@ -1,0 +1,159 @@
+import { readdir } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import type { StorageLevel } from '../coordinator/domain.ts';
+import {
+  counterReplica,
+  countersOf,
+  JournalRun,
+  snapshotsOf,
+  systemError,
+  temporaryFolder,
+} from '../testing/journal-run.ts';
+import { type Disk, nodeDisk } from './disk.ts';
+import type { JournalOptions } from './journal.ts';
+import { recover } from './recover.ts';
+
+const MIB = 1024 * 1024;
+/** Makes a batch of some 900 KB: four fill a segment of the smallest size. */
+const BIG = 'x'.repeat(900_000);
+
+describe('a journal on a disk that gets full', () => {
+  it('says so when the free space falls below a segment, and that it is over', async () => {
+    const { disk, levels } = await started();
+    expect(levels).toEqual([]);
+    disk.free = 4 * MIB - 1;
+    await expect.poll(() => levels, POLL).toEqual(['low']);
+    disk.free = 100 * MIB;
+    await expect.poll(() => levels, POLL).toEqual(['low', 'ample']);
+  });
+
+  it('goes on in the room that it holds, waits for more when that is used up, and loses nothing', async () => {
+    const { dir, run, disk, levels } = await started();
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
+    disk.isFull = true;
+    // The rest of the first segment and the second.
+    while (run.position < 8) expect((await run.add(BIG)).outcome).toBe('durable');
+    let isDone = false;
+    const appending = run.add(BIG).finally(() => {
+      isDone = true;
+    });
+    await expect.poll(() => levels, POLL).toEqual(['low']);
+    expect(isDone).toBe(false);
+    disk.isFull = false;
+    expect((await appending).outcome).toBe('durable');
+    await expect.poll(() => levels, POLL).toEqual(['low', 'ample']);
+    const replica = counterReplica();
+    expect((await recover(nodeDisk, dir, replica, { cut: false })).position).toBe(9);
+    expect(countersOf(replica)).toEqual({ [BIG]: [9, 9] });
+  });
+
+  it('holds as many segments as the ends of all that lives may take, and gives them back at the close', async () => {
+    let live = 0;
+    const { dir, run } = await started({ liveCount: () => live });
+    await run.add('a');
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
+    live = 10_000;
+    await run.add('a');
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(2);
+    await run.journal.close();
+    expect((await readdir(dir)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('makes the next snapshot in room that it holds', async () => {
+    const { dir, run, disk } = await started();
+    await run.add('a', 10);
+    await expect.poll(() => readdir(dir), POLL).toContain('room.snapshot.tmp');
+    // One for the rotation, before nothing can be made any more.
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
+    disk.isFull = true;
+    await run.journal.snapshotNow();
+    const { position } = run;
+    expect((await recover(nodeDisk, dir, counterReplica(), { cut: false })).snapshotPosition).toBe(position);
+  });
+
+  it('makes a snapshot of what is sealed before it is due, since that makes room', async () => {
+    const { dir, run, disk } = await started({ snapshotBytes: 1_000 * MIB });
+    while (run.position < 6) await run.add(BIG);
+    expect((await readdir(dir)).filter((name) => name.endsWith('.snapshot'))).toEqual([]);
+    disk.free = MIB;
+    await expect
+      .poll(async () => (await readdir(dir)).filter((name) => name.endsWith('.snapshot')), POLL)
+      .toHaveLength(1);
+  });
+
+  it('keeps two generations there, however many it keeps elsewhere', async () => {
+    const { dir, run, disk, levels } = await started({ snapshotsKept: 5 });
+    const kept = async () => (await readdir(dir)).filter((name) => name.endsWith('.snapshot')).length;
+    const counts: number[] = [];
+    for (let round = 0; round < 7; round += 1) {
+      await run.add('a');
+      await run.journal.snapshotNow();
+      counts.push(await kept());
+    }
+    expect(counts).toEqual([1, 2, 3, 4, 5, 5, 5]);
+    disk.free = MIB;
+    await expect.poll(() => levels, POLL).toEqual(['low']);
+    await run.add('a');
+    await run.journal.snapshotNow();
+    expect(await kept()).toBe(2);
+    const replica = counterReplica();
+    await recover(nodeDisk, dir, replica, { cut: false });
+    expect(countersOf(replica)).toEqual({ a: [8, 8] });
+  });
+});
+
+describe('a snapshot by age', () => {
+  it('is made of whatever was written, once a period, and not where nothing was', async () => {
+    const { dir, run } = await started({ snapshotAgeMs: 300 });
+    await run.add('a', 3);
+    const snapshots = async () => (await readdir(dir)).filter((name) => name.endsWith('.snapshot'));
+    await expect.poll(snapshots, POLL).toEqual(['00000000000000000003.snapshot']);
+    const before = await readdir(dir);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(await snapshots()).toHaveLength(1);
+    expect((await readdir(dir)).filter((name) => name.endsWith('.delta'))).toEqual(
+      before.filter((name) => name.endsWith('.delta')),
+    );
+    await run.add('a', 2);
+    await expect.poll(snapshots, POLL).toHaveLength(2);
+  });
+});
+
+const POLL = { timeout: 10_000, interval: 20 };
+
+async function started(options: Partial<JournalOptions> = {}) {
+  const dir = await temporaryFolder();
+  const disk = new SmallDisk();
+  const levels: StorageLevel[] = [];
+  const run = await JournalRun.start(dir, {
+    disk,
+    ...snapshotsOf(dir),
+    onStorage: (level) => void levels.push(level),
+    ...options,
+  });
+  return { dir, disk, levels, run };
+}
+
+async function prepared(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => name.startsWith('prepared-'));
+}
+
+/** The real one, but that it says how much is free, and gives no new file any room while it is full. */
+class SmallDisk implements Disk {
+  free = 100 * MIB;
+  isFull = false;
+  readonly list = nodeDisk.list;
+  readonly rename = nodeDisk.rename;
+  readonly remove = nodeDisk.remove;
+  readonly makeFolder = nodeDisk.makeFolder;
+  readonly syncFolder = nodeDisk.syncFolder;
+
+  open(...[path, mode]: Parameters<Disk['open']>): ReturnType<Disk['open']> {
+    const isNew = mode === 'create' || mode === 'createDurable';
+    return this.isFull && isNew ? Promise.reject(systemError('ENOSPC')) : nodeDisk.open(path, mode);
+  }
+
+  freeBytes(): Promise<number> {
+    return Promise.resolve(this.isFull ? 0 : this.free);
+  }
+}

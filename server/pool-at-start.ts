@@ -1,0 +1,63 @@
+/** The pool file of `--pool`: read and checked before anything is written, taken in once there is room for it. */
+import { readFile } from 'node:fs/promises';
+import type { Config } from './config.ts';
+import type { DomainPort } from './coordinator/coordinator.ts';
+import { EXIT, Refusal } from './exit.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { type PoolRecord, parsePool } from './lease/pool-file.ts';
+import type { LeaseState } from './lease/state.ts';
+import type { Logger } from './logger.ts';
+
+type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+
+/** A faulty file starts nothing. */
+export async function readPool(file: string, config: Config, state: LeaseState): Promise<readonly PoolRecord[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new Refusal(EXIT.usage, `pool file: ${(error as Error).message}`);
+  }
+  const knownResources = new Set(config.resources.keys());
+  for (const { id, pool, leases } of state.resources.values()) {
+    if (leases.size > 0 || (pool.size > 0 && !config.poolReplace)) knownResources.add(id);
+  }
+  const parsed = parsePool(text, { resourcesMax: config.resourcesMax, knownResources });
+  if (!parsed.ok) throw new Refusal(EXIT.usage, [`pool file ${file}:`, ...parsed.problems].join('\n  '));
+  return parsed.records;
+}
+
+/** Takes the records in, or keeps them for a later attempt where the disk has no room for what they change. */
+export class PoolAtStart {
+  readonly #leases: Leases;
+  readonly #config: Config;
+  readonly #log: Logger;
+  #records: readonly PoolRecord[] | undefined;
+
+  constructor(records: readonly PoolRecord[] | undefined, leases: Leases, config: Config, log: Logger) {
+    this.#records = records;
+    this.#leases = leases;
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Does nothing where there is no file, or it has been taken in. */
+  async takeIn(): Promise<void> {
+    const records = this.#records;
+    if (!records) return;
+    this.#records = undefined;
+    const { pool, poolReplace: replace } = this.#config;
+    const answer = await new Promise<LeaseAnswers['ImportPool']>((resolve) => {
+      this.#leases.execute({ type: 'ImportPool', records, replace }, resolve);
+    });
+    if (answer.type === 'rejected') {
+      this.#records = records;
+      this.#log.warn({ pool }, 'the pool file waits for room on the disk: what it changes is not known yet');
+      return;
+    }
+    const inState = await new Promise<number>((resolve) =>
+      this.#leases.read(({ addresses }) => addresses.size, resolve),
+    );
+    this.#log.info({ pool, inFile: records.length, inState, ...answer.counts }, 'pool imported');
+  }
+}
