@@ -12,6 +12,7 @@ const RESOURCES = CRASH_RESOURCES.single;
 /** Long beside a run between two crashes, so that nothing expires; a renewal shows, since it asks for more. */
 const ACQUIRE_TTL_MS = 120_000;
 const RENEW_TTL_MS = 240_000;
+const GRANT_WAIT_MS = 10_000;
 /** Held at most by one collector; more than its pool has would only make refusals. */
 const HELD_MAX = 5;
 
@@ -51,10 +52,10 @@ export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
       running.catch(() => undefined);
       const [least, most] = run.loadMs;
       await new Promise((resolve) => setTimeout(resolve, least + run.random() ** 4 * (most - least)));
+      await load.untilToldMoreThan(toldBefore);
       await run.crash(coordinator);
       await running;
       crashes += 1;
-      if (load.toldCount === toldBefore) load.findings.push('no grant between two crashes: there was no load');
       coordinator = await run.start();
       await load.resume(coordinator.port);
       await load.checkNextToken(coordinator.port);
@@ -112,6 +113,14 @@ class CrashLoad {
     }
     this.#filler = { ...(await WireClient.hello(port, { batch: true })), held: new Set() };
     this.#collectors.push(this.#filler);
+  }
+
+  /** A crash before the first grant shows nothing. Rejects where none comes. */
+  async untilToldMoreThan(count: number): Promise<void> {
+    for (const endMs = Date.now() + GRANT_WAIT_MS; this.toldCount <= count; ) {
+      if (Date.now() > endMs) throw new Error(`no grant in ${GRANT_WAIT_MS} ms: there is no load`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Runs every collector until its socket closes, which it does when the coordinator dies. */

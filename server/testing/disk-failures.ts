@@ -8,7 +8,7 @@ export const DISK_FAILURES: Readonly<Record<string, string>> = {
     'server/failure-table.test.ts',
   'bad newest snapshot, older one and all deltas there (two generations are kept)': 'server/failure-table.test.ts',
   "deltas that don't start at position 0, with no snapshot reaching them": 'server/failure-table.test.ts',
-  'a restored copy, an unmounted volume': 'server/failure-table.test.ts',
+  'a restored copy, an unmounted volume': 'server/failure-table.gate.test.ts',
   'a hanging disk': 'server/failure-table.gate.test.ts',
   'fsync or write fails (EIO)': 'server/failure-table.gate.test.ts',
   'no space': 'server/failure-table.gate.test.ts',

@@ -67,8 +67,8 @@ export interface TraceOptions {
   readonly calls: readonly string[];
   /** Strace's own words: `fsync:error=EIO:when=3`. */
   readonly inject?: string | undefined;
-  /** Only calls on this file or folder are seen, counted and hit. */
-  readonly path?: string | undefined;
+  /** Only calls on these files and folders are seen, counted and hit; absent: on all. */
+  readonly paths?: readonly string[];
 }
 
 /** What is put before a command to trace it; the command keeps its process id, its exit code and its signals. */
@@ -97,9 +97,9 @@ export async function attachStrace(pid: number, options: TraceOptions): Promise<
   return tracer;
 }
 
-function flagsOf({ trace, calls, inject, path }: TraceOptions): string[] {
+function flagsOf({ trace, calls, inject, paths = [] }: TraceOptions): string[] {
   const injection = inject === undefined ? [] : ['-e', `inject=${inject}`];
-  const filter = path === undefined ? [] : ['-P', path];
+  const filter = paths.flatMap((path) => ['-P', path]);
   const what = ['-e', 'signal=none', '-e', `trace=${calls.join(',')}`, ...injection, ...filter];
   return ['-f', '-y', '-s', '64', '-o', trace, ...what];
 }

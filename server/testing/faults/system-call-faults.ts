@@ -110,7 +110,7 @@ async function runCase(folder: string, { world, call, fault }: Case): Promise<st
   const { nth, path } = placeOf(world, call);
   const inject = `${call.call}:${fault === 'kill' ? 'signal=KILL' : `error=${fault}`}:when=${nth}`;
   try {
-    const traced = { trace: `${dir}.trace`, inject, ...(path === undefined ? {} : { path: join(dir, path) }) };
+    const traced = { trace: `${dir}.trace`, inject, ...(path === undefined ? {} : { paths: [join(dir, path)] }) };
     const run = await runChild(dir, { seed: world.seed }, traced);
     const hit = faultOf(run, fault, call.call, dir);
     if (!hit) return `the fault did not come: ended with ${run.signal ?? run.code}`;
