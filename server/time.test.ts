@@ -46,8 +46,8 @@ describe('a coordinator that stands still for longer than a TTL', () => {
   });
 });
 
-describe('a coordinator that is killed every half TTL', () => {
-  it('lets the lease expire all the same, by its own clock that stands still while it is away', async () => {
+describe('restart every half TTL', () => {
+  it('lets the lease expire all the same, by a clock that stands still while the coordinator is away', async () => {
     const ttlMs = 1_500;
     const started = await serve();
     let { coordinator } = started;
