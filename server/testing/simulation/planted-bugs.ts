@@ -1,14 +1,4 @@
-/** A change of the sources; `find` stands there exactly once. */
-export interface Edit {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
-
-export interface Bug {
-  readonly name: string;
-  readonly edits: readonly Edit[];
-}
+import { type Bug, bug } from '../plant.ts';
 
 const ACQUIRE = 'server/lease/decide-acquire.ts';
 const APPLY_LEASE = 'server/lease/apply-lease.ts';
@@ -234,7 +224,3 @@ export const BUGS: readonly Bug[] = [
     "if (result.outcome === 'deposed') {",
   ]),
 ];
-
-function bug(name: string, ...edits: readonly (readonly [file: string, find: string, replace: string])[]): Bug {
-  return { name, edits: edits.map(([file, find, replace]) => ({ file, find, replace })) };
-}

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { PROJECT } from '../project.ts';
 
-const PROJECT = resolve(import.meta.dirname, '../../..');
 /** A line for each finding, and how to see it again. */
 const FINDING = /^seed \d+: found at |^again: /;
 
