@@ -1,28 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+/** Coordinators that go with the test that started them. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import {
+  type CoordinatorProcess,
+  type CoordinatorRun,
+  type CoordinatorRunOptions,
+  readyCoordinator,
+  spawnCoordinator,
+} from './coordinator-run.ts';
 
-const MAIN = resolve(import.meta.dirname, '../../dist/server/main.js');
-
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** Every line of stdout and stderr. */
-  readonly output: readonly string[];
-}
-
-export interface CoordinatorProcess {
-  readonly port: number;
-  readonly adminPort: number;
-  /** Lines so far. */
-  readonly output: readonly string[];
-  readonly exited: Promise<Exit>;
-  kill(signal: NodeJS.Signals): Promise<Exit>;
-}
+export { type CoordinatorProcess, type Exit, samplePool } from './coordinator-run.ts';
 
 /** A folder that goes with the test, and a pool file in it. */
 export async function dataFolder(pool?: readonly unknown[]): Promise<{ dir: string; poolFile: string }> {
@@ -31,16 +21,6 @@ export async function dataFolder(pool?: readonly unknown[]): Promise<{ dir: stri
   const poolFile = join(folder, 'pool.json');
   if (pool) await writeFile(poolFile, JSON.stringify(pool));
   return { dir: join(folder, 'data'), poolFile };
-}
-
-/** `count` addresses for `resourceIds`, the countries taking turns. */
-export function samplePool(count: number, resourceIds: readonly number[] = [7], countries = ['US']) {
-  return Array.from({ length: count }, (_, index) => ({
-    address: `10.0.${Math.floor(index / 250)}.${(index % 250) + 1}:8080`,
-    country: countries[index % countries.length]!,
-    rpw: index,
-    resource_ids: resourceIds,
-  }));
 }
 
 /**
@@ -63,54 +43,21 @@ export async function reusablePort(): Promise<number> {
 export function runCoordinator(
   flags: readonly string[],
   env: NodeJS.ProcessEnv = {},
-): {
-  readonly child: ChildProcess;
-  readonly output: readonly string[];
-  readonly exited: Promise<Exit>;
-} {
-  const output: string[] = [];
-  const child = spawn(process.execPath, [MAIN, '--port', '0', '--admin-port', '0', ...flags], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => output.push(line));
-  const exited = new Promise<Exit>((done) => {
-    child.on('close', (code, signal) => done({ code, signal, output }));
-  });
+  options: Omit<CoordinatorRunOptions, 'env'> = {},
+): CoordinatorRun {
+  const run = spawnCoordinator(flags, { env, ...options });
   onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await exited;
+    run.child.kill('SIGKILL');
+    await run.exited;
   });
-  return { child, output, exited };
+  return run;
 }
 
 /** Starts the built coordinator and waits until it is ready. Throws its output where it isn't. */
-export async function startCoordinator(flags: readonly string[], env?: NodeJS.ProcessEnv): Promise<CoordinatorProcess> {
-  const { child, output, exited } = runCoordinator(flags, env);
-  const ready = new Promise<{ port: number; adminPort: number }>((done) => {
-    createInterface(child.stdout!).on('line', (line) => {
-      const entry = parseLine(line);
-      if (entry?.['msg'] === 'ready') done(entry as { port: number; adminPort: number });
-    });
-  });
-  const first = await Promise.race([ready, exited]);
-  if (!('port' in first)) throw new Error(`the coordinator didn't start:\n${first.output.join('\n')}`);
-  return {
-    port: first.port,
-    adminPort: first.adminPort,
-    output,
-    exited,
-    kill(signal) {
-      child.kill(signal);
-      return exited;
-    },
-  };
-}
-
-function parseLine(line: string): Record<string, unknown> | undefined {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return undefined;
-  }
+export function startCoordinator(
+  flags: readonly string[],
+  env?: NodeJS.ProcessEnv,
+  options?: Omit<CoordinatorRunOptions, 'env'>,
+): Promise<CoordinatorProcess> {
+  return readyCoordinator(runCoordinator(flags, env, options));
 }

@@ -1,152 +1,232 @@
-import { expect } from 'vitest';
-import type { CoordinatorFrame, WelcomeFrame } from '../../protocol/frames.ts';
-import { type CoordinatorProcess, dataFolder, samplePool, startCoordinator } from './coordinator-process.ts';
-import { seededRandom } from './seeded-random.ts';
+/**
+ * The checker that stands outside the coordinator: collectors that acquire, renew and release as fast as they are
+ * answered, and remember only what they were told. After each crash and start it must be so.
+ */
+import type { CoordinatorFrame, Grant, WelcomeFrame } from '../../protocol/frames.ts';
+import type { CoordinatorProcess } from './coordinator-run.ts';
 import { WireClient } from './wire-client.ts';
 
 const COLLECTORS = 20;
-const TTL_MS = 120_000;
 const RESOURCES = [7, 8];
+/** Long beside a run between two crashes, so that nothing expires; a renewal shows, since it asks for more. */
+const ACQUIRE_TTL_MS = 120_000;
+const RENEW_TTL_MS = 240_000;
+/** Held at most by one collector; more than its pool has would only make refusals. */
+const HELD_MAX = 5;
 
+/** The pool that the load expects: `resource_ids` for `samplePool`, and how many addresses. */
+export const CRASH_POOL = { count: 140, resourceIds: RESOURCES };
+
+export interface CrashRun {
+  readonly random: () => number;
+  /** Crashes at most; a finding ends the run. */
+  readonly crashes: number;
+  /** Between a start and the crash: from … to. */
+  readonly loadMs: readonly [least: number, most: number];
+  /** Characters of a condition that each acquire carries along into its event, so that segments fill. Default 0. */
+  readonly paddingChars?: number;
+  start(): Promise<CoordinatorProcess>;
+  /** Ends the process, and what else is to go with it; another may be started when it resolves. */
+  crash(coordinator: CoordinatorProcess): Promise<void>;
+  /** A crash was survived. */
+  onCrash?(): void;
+}
+
+export interface CrashResult {
+  readonly crashes: number;
+  /** What isn't as collectors were told; no line breaks in it. */
+  readonly findings: readonly string[];
+}
+
+/** Starts, loads, crashes and starts again. Kills the coordinator in the end, whatever happened. */
+export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
+  const load = new CrashLoad(run.random, run.paddingChars ?? 0);
+  let coordinator = await run.start();
+  let crashes = 0;
+  try {
+    await load.connect(coordinator.port);
+    while (crashes < run.crashes && load.findings.length === 0) {
+      const toldBefore = load.toldCount;
+      const running = load.runUntilClosed();
+      // Looked at below; until then it must not count as one that nobody looks at.
+      running.catch(() => undefined);
+      const [least, most] = run.loadMs;
+      await new Promise((resolve) => setTimeout(resolve, least + run.random() * (most - least)));
+      await run.crash(coordinator);
+      await running;
+      crashes += 1;
+      if (load.toldCount === toldBefore) load.findings.push('no grant between two crashes: there was no load');
+      coordinator = await run.start();
+      await load.resume(coordinator.port);
+      await load.checkNextToken(coordinator.port);
+      if (load.findings.length === 0) run.onCrash?.();
+    }
+    return { crashes, findings: load.findings };
+  } catch (error) {
+    const message = (error as Error).message.replaceAll('\n', ' ');
+    return { crashes, findings: [...load.findings, message] };
+  } finally {
+    await coordinator.kill('SIGKILL');
+    await load.close();
+  }
+}
+
+/** A grant that a collector was told of. */
 interface Told {
-  readonly lease: number;
   readonly pair: string;
+  readonly collector: Collector;
+  /** No deadline may be nearer than this one, ms of performance.now(): the last one acknowledged. */
+  deadlineMs: number;
   /** The collector has asked for the release; whether it was taken is open until it is answered. */
   releaseSent: boolean;
   released: boolean;
 }
 
-/** Starts, loads, kills and starts again; what collectors were told must be so after each start. */
-export async function killsUnderLoad(transport: string, kills: number): Promise<void> {
-  const random = seededRandom(kills);
-  const { dir, poolFile } = await dataFolder(samplePool(60, [7, 8]));
-  const flags = ['--data-dir', dir, '--pool', poolFile, '--transport', transport, '--segment-bytes', '4194304'];
-  let coordinator = await startCoordinator(flags);
-  const load = new CrashLoad();
-  await load.connect(coordinator, COLLECTORS);
-  let toldBefore = 0;
-  for (let kill = 0; kill < kills; kill += 1) {
-    const running = load.runUntilClosed(random);
-    await new Promise((resolve) => setTimeout(resolve, 200 + random() * 600));
-    await coordinator.kill('SIGKILL');
-    await running;
-    expect(load.told.size).toBeGreaterThan(toldBefore);
-    toldBefore = load.told.size;
-    coordinator = await startCoordinator(flags);
-    await load.resume(coordinator);
-    await load.checkNextToken(coordinator);
-  }
-  await load.close();
-  expect((await coordinator.kill('SIGTERM')).code).toBe(0);
+interface Collector {
+  client: WireClient;
+  welcome: WelcomeFrame;
+  readonly held: Set<number>;
 }
 
-/**
- * Collectors that acquire, renew and release as fast as they are answered, and remember only what they were told: the
- * checker that stands outside the coordinator.
- */
 class CrashLoad {
-  /** Every grant that any collector was told of. */
-  readonly told = new Map<number, Told>();
-  highestToken = 0;
-  readonly #collectors: { welcome: WelcomeFrame; client: WireClient; readonly held: Set<number> }[] = [];
+  readonly findings: string[] = [];
+  readonly #random: () => number;
+  readonly #where: object;
+  readonly #collectors: Collector[] = [];
+  readonly #told = new Map<number, Told>();
+  /** Who was told to hold a pair and hasn't asked for its release. */
+  readonly #believers = new Map<string, number>();
+  #highestToken = 0;
+  /** Every token of this run lies above what any run before it gave. */
+  #tokenFloor = 0;
 
-  async connect(coordinator: CoordinatorProcess, collectors: number): Promise<void> {
-    for (let index = 0; index < collectors; index += 1) {
-      const { client, welcome } = await WireClient.hello(coordinator.port);
-      this.#collectors.push({ client, welcome, held: new Set() });
+  constructor(random: () => number, paddingChars: number) {
+    this.#random = random;
+    this.#where = paddingChars === 0 ? {} : { where: { address: { ne: '-'.repeat(paddingChars) } } };
+  }
+
+  get toldCount(): number {
+    return this.#told.size;
+  }
+
+  async connect(port: number): Promise<void> {
+    for (let index = 0; index < COLLECTORS; index += 1) {
+      this.#collectors.push({ ...(await WireClient.hello(port)), held: new Set() });
     }
   }
 
-  /** Runs every collector until its socket closes, which it does when the coordinator is killed. */
-  async runUntilClosed(random: () => number): Promise<void> {
-    await Promise.all(this.#collectors.map((collector) => this.#collect(collector, random)));
+  /** Runs every collector until its socket closes, which it does when the coordinator dies. */
+  async runUntilClosed(): Promise<void> {
+    await Promise.all(this.#collectors.map((collector) => this.#collect(collector)));
   }
 
   /** Resumes every session and holds what the coordinator says of its leases against what the collectors were told. */
-  async resume(coordinator: CoordinatorProcess): Promise<void> {
-    for (const collector of this.#collectors) {
-      const { session, secret } = collector.welcome;
-      const { client, welcome } = await WireClient.hello(coordinator.port, { resume: { session, secret } });
-      expect(welcome.resumed).toBe(true);
-      expect(welcome.epoch).toBeGreaterThan(collector.welcome.epoch);
-      const there = new Set(welcome.leases.map(({ lease }) => lease));
-      for (const lease of collector.held) {
-        const told = this.told.get(lease)!;
-        if (!told.releaseSent) expect({ lease, there: there.has(lease) }).toEqual({ lease, there: true });
-        if (told.released) expect({ lease, there: there.has(lease) }).toEqual({ lease, there: false });
-      }
-      for (const held of welcome.leases) {
-        expect(held.ttl_ms).toBeLessThanOrEqual(TTL_MS);
-        expect(held.ttl_ms).toBeGreaterThan(0);
-        // A grant that was durable when its answer was lost is news to the collector.
-        if (!this.told.has(held.lease)) this.#note(held);
-      }
-      collector.held.clear();
-      for (const lease of there) collector.held.add(lease);
-      Object.assign(collector, { client, welcome });
-    }
+  async resume(port: number): Promise<void> {
+    this.#tokenFloor = this.#highestToken;
+    await Promise.all(this.#collectors.map((collector) => this.#resume(collector, port)));
     this.#checkExclusive();
   }
 
-  /** The leases that the collectors hold now, and the next token must exceed every one ever told. */
-  async checkNextToken(coordinator: CoordinatorProcess): Promise<void> {
-    const { client } = await WireClient.hello(coordinator.port);
+  /** What a newcomer is granted lies above every token ever told. */
+  async checkNextToken(port: number): Promise<void> {
+    const { client } = await WireClient.hello(port);
     for (const resource of RESOURCES) {
-      const id = client.send({ type: 'acquire', resource, ttl_ms: 1_000 });
-      const answer = await client.next((frame) => 'id' in frame && frame.id === id);
-      if (answer.type === 'granted' && 'lease' in answer) {
-        expect(answer.lease).toBeGreaterThan(this.highestToken);
-        this.highestToken = answer.lease;
-      }
+      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS });
+      if (answer.type === 'granted' && 'lease' in answer) this.#checkToken(answer.lease);
     }
     await client.close();
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#collectors.map(({ client }) => client.close()));
+    await Promise.all(this.#collectors.map(({ client }) => client.terminate()));
   }
 
-  async #collect(collector: { client: WireClient; readonly held: Set<number> }, random: () => number): Promise<void> {
-    const { client, held } = collector;
+  async #resume(collector: Collector, port: number): Promise<void> {
+    const { session, secret, epoch } = collector.welcome;
+    const { client, welcome } = await WireClient.hello(port, { resume: { session, secret } });
+    if (!welcome.resumed) this.findings.push(`session ${session}, which was acknowledged, is lost`);
+    if (welcome.epoch <= epoch) this.findings.push(`epoch ${welcome.epoch} follows ${epoch}`);
+    const there = new Set(welcome.leases.map(({ lease }) => lease));
+    for (const lease of collector.held) {
+      const { releaseSent, released } = this.#told.get(lease)!;
+      if (!releaseSent && !there.has(lease)) this.findings.push(`lease ${lease}, which was acknowledged, is lost`);
+      if (released && there.has(lease)) this.findings.push(`the release of ${lease}, which was acknowledged, is lost`);
+    }
+    for (const grant of welcome.leases) {
+      // One that was durable when its answer was lost is news to the collector.
+      if (!this.#told.has(grant.lease)) this.#note(collector, grant, performance.now());
+      this.#checkRemaining(grant);
+    }
+    collector.held.clear();
+    for (const lease of there) collector.held.add(lease);
+    Object.assign(collector, { client, welcome });
+  }
+
+  /** The coordinator's clock may have stood still meanwhile, but it never runs ahead: no deadline comes nearer. */
+  #checkRemaining({ lease, ttl_ms: remainingMs }: Grant): void {
+    const leastMs = Math.min(this.#told.get(lease)!.deadlineMs - performance.now(), ACQUIRE_TTL_MS);
+    if (remainingMs >= leastMs && remainingMs <= RENEW_TTL_MS) return;
+    this.findings.push(`lease ${lease} has ${remainingMs} ms left, not from ${leastMs} to ${RENEW_TTL_MS}`);
+  }
+
+  async #collect(collector: Collector): Promise<void> {
     try {
-      while (true) {
-        const [oldest] = held;
-        const resource = RESOURCES[Math.floor(random() * RESOURCES.length)]!;
-        if (oldest !== undefined && (held.size > 5 || random() < 0.3)) {
-          const told = this.told.get(oldest)!;
-          told.releaseSent = true;
-          await answerTo(client, { type: 'release', lease: oldest });
-          told.released = true;
-          held.delete(oldest);
-        } else if (oldest !== undefined && random() < 0.2) {
-          await answerTo(client, { type: 'renew', lease: oldest, ttl_ms: TTL_MS });
-        } else {
-          const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: TTL_MS });
-          if (answer.type === 'granted' && 'lease' in answer) {
-            this.#note(answer);
-            held.add(answer.lease);
-          }
-        }
-      }
+      while (true) await this.#step(collector);
     } catch (error) {
       if (!(error as Error).message.startsWith('closed while')) throw error;
     }
   }
 
-  #note({ lease, resource, address }: { lease: number; resource: number; address: { address: string } }): void {
-    expect(this.told.has(lease), `token ${lease} was granted twice`).toBe(false);
-    this.told.set(lease, { lease, pair: `${address.address} for ${resource}`, releaseSent: false, released: false });
-    this.highestToken = Math.max(this.highestToken, lease);
+  async #step(collector: Collector): Promise<void> {
+    const { client, held } = collector;
+    const [oldest] = held;
+    const resource = RESOURCES[Math.floor(this.#random() * RESOURCES.length)]!;
+    const sentMs = performance.now();
+    if (oldest !== undefined && (held.size > HELD_MAX || this.#random() < 0.3)) {
+      const told = this.#told.get(oldest)!;
+      told.releaseSent = true;
+      this.#believers.delete(told.pair);
+      await answerTo(client, { type: 'release', lease: oldest });
+      told.released = true;
+      held.delete(oldest);
+    } else if (oldest !== undefined && this.#random() < 0.2) {
+      await answerTo(client, { type: 'renew', lease: oldest, ttl_ms: RENEW_TTL_MS });
+      this.#told.get(oldest)!.deadlineMs = sentMs + RENEW_TTL_MS;
+    } else {
+      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS, ...this.#where });
+      if (answer.type !== 'granted' || !('lease' in answer)) return;
+      this.#checkToken(answer.lease);
+      this.#note(collector, answer, sentMs + ACQUIRE_TTL_MS);
+      held.add(answer.lease);
+    }
   }
 
-  /** No two collectors hold one pair. */
+  #checkToken(lease: number): void {
+    if (lease <= this.#tokenFloor) this.findings.push(`token ${lease} was granted after ${this.#tokenFloor}`);
+    this.#highestToken = Math.max(this.#highestToken, lease);
+  }
+
+  #note(collector: Collector, { lease, resource, address }: Grant, deadlineMs: number): void {
+    if (this.#told.has(lease)) this.findings.push(`token ${lease} was granted twice`);
+    const pair = `${address.address} for ${resource}`;
+    const believer = this.#believers.get(pair);
+    if (believer !== undefined) this.findings.push(`${pair} was granted as ${lease} while ${believer} holds it`);
+    this.#told.set(lease, { pair, collector, deadlineMs, releaseSent: false, released: false });
+    this.#believers.set(pair, lease);
+    this.#highestToken = Math.max(this.#highestToken, lease);
+  }
+
+  /** No two collectors hold one pair, by what the coordinator has just said. */
   #checkExclusive(): void {
-    const holders = new Map<string, number>();
+    this.#believers.clear();
     for (const { held } of this.#collectors) {
       for (const lease of held) {
-        const { pair } = this.told.get(lease)!;
-        expect(holders.get(pair), `${pair} is held twice`).toBeUndefined();
-        holders.set(pair, lease);
+        const told = this.#told.get(lease)!;
+        const other = this.#believers.get(told.pair);
+        if (other !== undefined) this.findings.push(`${told.pair} is held as ${other} and as ${lease}`);
+        this.#believers.set(told.pair, lease);
+        // Its release was lost with the crash, so it is held as before.
+        told.releaseSent = false;
       }
     }
   }

@@ -7,7 +7,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { PROJECT } from './project.ts';
+import { PROJECT_DIR } from './project.ts';
 
 /** A change of the sources; `find` stands in `file` (from the project's root) exactly once. */
 export interface Edit {
@@ -37,12 +37,12 @@ export async function withPlanted<Result>(
 ): Promise<Result> {
   const build = await mkdtemp(join(tmpdir(), 'leasehold-planted-'));
   try {
-    await cp(join(PROJECT, 'dist'), join(build, 'dist'), {
+    await cp(join(PROJECT_DIR, 'dist'), join(build, 'dist'), {
       recursive: true,
       filter: (source) => !source.endsWith('.d.ts'),
     });
-    await cp(join(PROJECT, 'package.json'), join(build, 'package.json'));
-    await symlink(join(PROJECT, 'node_modules'), join(build, 'node_modules'));
+    await cp(join(PROJECT_DIR, 'package.json'), join(build, 'package.json'));
+    await symlink(join(PROJECT_DIR, 'node_modules'), join(build, 'node_modules'));
     await compile(await edited(edits), build);
     return await run(build);
   } finally {
@@ -54,7 +54,7 @@ export async function withPlanted<Result>(
 export async function edited(edits: readonly Edit[]): Promise<ReadonlyMap<string, string>> {
   const sources = new Map<string, string>();
   for (const { file, find, replace } of edits) {
-    const parts = (sources.get(file) ?? (await readFile(join(PROJECT, file), 'utf8'))).split(find);
+    const parts = (sources.get(file) ?? (await readFile(join(PROJECT_DIR, file), 'utf8'))).split(find);
     if (parts.length !== 2) throw new Error(`${file} says ${parts.length - 1} times instead of once: ${find}`);
     sources.set(file, parts.join(replace));
   }
@@ -71,7 +71,7 @@ async function compile(sources: ReadonlyMap<string, string>, build: string): Pro
     files.push(path);
   }
   const config = {
-    extends: join(PROJECT, 'tsconfig.build.json'),
+    extends: join(PROJECT_DIR, 'tsconfig.build.json'),
     compilerOptions: {
       rootDir: build,
       outDir: join(build, 'dist'),
@@ -84,5 +84,5 @@ async function compile(sources: ReadonlyMap<string, string>, build: string): Pro
     files,
   };
   await writeFile(join(build, 'tsconfig.json'), JSON.stringify(config));
-  await promisify(execFile)(join(PROJECT, 'node_modules/.bin/tsc'), ['-p', build]);
+  await promisify(execFile)(join(PROJECT_DIR, 'node_modules/.bin/tsc'), ['-p', build]);
 }

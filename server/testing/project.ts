@@ -1,6 +1,11 @@
-import { basename, dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
-const ROOT = resolve(import.meta.dirname, '../..');
+/** The project's root: this file runs as it is and, for long runs without a test runner, from `dist/`. */
+export const PROJECT_DIR = rootAbove(import.meta.dirname);
 
-/** The project's root, seen from the sources as from what is compiled of them; of a planted build it is that build's. */
-export const PROJECT = basename(ROOT) === 'dist' ? dirname(ROOT) : ROOT;
+function rootAbove(folder: string): string {
+  if (existsSync(join(folder, 'package.json'))) return folder;
+  if (dirname(folder) === folder) throw new Error(`no package.json above ${import.meta.dirname}`);
+  return rootAbove(dirname(folder));
+}

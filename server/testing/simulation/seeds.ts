@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROJECT } from '../project.ts';
+import { PROJECT_DIR } from '../project.ts';
 
 /** A line for each finding, and how to see it again. */
 const FINDING = /^seed \d+: found at |^again: /;
@@ -30,7 +30,7 @@ export interface SeedsRun {
  * Runs seeds in processes of their own, one a core: compiled code without a test runner around it is several times as
  * fast. The first finding ends them all. Rejects where one ends in another way than with its own word on what it found.
  */
-export async function runSeeds({ first, count, operations, build = PROJECT, onSeed }: Seeds): Promise<SeedsRun> {
+export async function runSeeds({ first, count, operations, build = PROJECT_DIR, onSeed }: Seeds): Promise<SeedsRun> {
   const processes = Math.min(availableParallelism(), count);
   const lines: string[] = [];
   let doneCount = 0;
