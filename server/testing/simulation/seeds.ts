@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROJECT_DIR } from '../project.ts';
 
+/** Short-lived objects are what such runs make: a nursery that they fit into spares a tenth of the time. */
+export const NODE_FLAGS = ['--enable-source-maps', '--min-semi-space-size=32', '--max-semi-space-size=32'];
 /** A line for each finding, and how to see it again. */
 const FINDING = /^seed \d+: found at |^again: /;
 
@@ -41,7 +43,7 @@ export async function runSeeds({ first, count, operations, build = PROJECT_DIR, 
     return spawn(
       process.execPath,
       [
-        '--enable-source-maps',
+        ...NODE_FLAGS,
         file,
         '--tally',
         ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
