@@ -20,7 +20,7 @@ import { DIR } from './journal-lives.ts';
 import { leaseLoad } from './journal-load.ts';
 
 /** Whether a clean stop leaves a mark that any damage is held against: then no end may be missing behind one. */
-const IS_STOP_MARKED = false;
+const IS_STOP_MARKED = true;
 /** What a start that refuses may say: exit code 65. */
 const REFUSALS: ReadonlySet<string> = new Set(['CorruptJournalError', 'UnknownFormatError', 'NewerDataError']);
 const PROGRESS_EVERY = 1_000;

@@ -65,7 +65,7 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug('the good part of the last segment is not written anew', [
     RECOVER,
-    'else if (last) await writeAnew',
+    'else if (last && !hasStopped) await writeAnew',
     'else if (last && reader.tornTail) await writeAnew',
   ]),
   bug('the last segment is cut in its own place', [
@@ -80,8 +80,8 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug('the end of a recovery is not synced', [
     RECOVER,
-    '  else if (last) await writeAnew(disk, dir, last.name, last.goodBytes);\n  await disk.syncFolder(dir);',
-    '  else if (last) await writeAnew(disk, dir, last.name, last.goodBytes);',
+    'await writeAnew(disk, dir, last.name, last.goodBytes);\n  await disk.syncFolder(dir);',
+    'await writeAnew(disk, dir, last.name, last.goodBytes);',
   ]),
   bug('the CRC of a batch is not checked', [
     BATCH,
