@@ -15,8 +15,16 @@ export const DOMAINS: readonly AnyDomain[] = [leaseDomain];
 
 /** Rebuilds the state of a folder that is locked by us, putting right what a crash left. */
 export async function recoverFolder(dir: string): Promise<{ replica: Replica; recovered: Recovered }> {
+  const replica = replayingReplica();
+  const recovered = await recover(nodeDisk, dir, replica);
+  replica.endReplay();
+  return { replica, recovered };
+}
+
+function replayingReplica(): Replica {
   const replica = new Replica(DOMAINS);
-  return { replica, recovered: await recover(nodeDisk, dir, replica) };
+  replica.beginReplay();
+  return replica;
 }
 
 interface SnapshotTask {
@@ -40,7 +48,8 @@ export function snapshotInWorker(dir: string, upToPosition: number, signal: Abor
 
 if (!isMainThread && isSnapshotTask(workerData)) {
   const { dir, upToPosition } = workerData;
-  await buildSnapshot(nodeDisk, dir, new Replica(DOMAINS), upToPosition);
+  // Nobody decides over it: its replay never ends.
+  await buildSnapshot(nodeDisk, dir, replayingReplica(), upToPosition);
   parentPort?.postMessage('done');
 }
 
