@@ -2,9 +2,11 @@
  * Second composition root: rebuilds state from a data folder without serving it. The coordinator starts with it; as a
  * worker thread it makes snapshots beside a running coordinator; the offline tools and standbys will begin here.
  */
+import { constants, setPriority } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { AnyDomain } from './coordinator/domain.ts';
 import { Replica } from './coordinator/replica.ts';
+import { blockingDisk } from './journal/blocking-disk.ts';
 import { buildSnapshot } from './journal/build-snapshot.ts';
 import { nodeDisk } from './journal/disk.ts';
 import { type Recovered, recover } from './journal/recover.ts';
@@ -48,8 +50,10 @@ export function snapshotInWorker(dir: string, upToPosition: number, signal: Abor
 
 if (!isMainThread && isSnapshotTask(workerData)) {
   const { dir, upToPosition } = workerData;
+  // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
+  setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
   // Nobody decides over it: its replay never ends.
-  await buildSnapshot(nodeDisk, dir, replayingReplica(), upToPosition);
+  await buildSnapshot(blockingDisk, dir, replayingReplica(), upToPosition);
   parentPort?.postMessage('done');
 }
 
