@@ -2,9 +2,11 @@
  * Second composition root: rebuilds state from a data folder without serving it. The coordinator starts with it; as a
  * worker thread it makes snapshots beside a running coordinator; the offline tools and standbys will begin here.
  */
+import { constants, setPriority } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { AnyDomain } from './coordinator/domain.ts';
 import { Replica } from './coordinator/replica.ts';
+import { blockingDisk } from './journal/blocking-disk.ts';
 import { buildSnapshot } from './journal/build-snapshot.ts';
 import { nodeDisk } from './journal/disk.ts';
 import { type Recovered, recover } from './journal/recover.ts';
@@ -15,8 +17,16 @@ export const DOMAINS: readonly AnyDomain[] = [leaseDomain];
 
 /** Rebuilds the state of a folder that is locked by us, putting right what a crash left. */
 export async function recoverFolder(dir: string): Promise<{ replica: Replica; recovered: Recovered }> {
+  const replica = replayingReplica();
+  const recovered = await recover(nodeDisk, dir, replica);
+  replica.endReplay();
+  return { replica, recovered };
+}
+
+function replayingReplica(): Replica {
   const replica = new Replica(DOMAINS);
-  return { replica, recovered: await recover(nodeDisk, dir, replica) };
+  replica.beginReplay();
+  return replica;
 }
 
 interface SnapshotTask {
@@ -40,7 +50,10 @@ export function snapshotInWorker(dir: string, upToPosition: number, signal: Abor
 
 if (!isMainThread && isSnapshotTask(workerData)) {
   const { dir, upToPosition } = workerData;
-  await buildSnapshot(nodeDisk, dir, new Replica(DOMAINS), upToPosition);
+  // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
+  setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
+  // Nobody decides over it: its replay never ends.
+  await buildSnapshot(blockingDisk, dir, replayingReplica(), upToPosition);
   parentPort?.postMessage('done');
 }
 

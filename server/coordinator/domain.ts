@@ -92,6 +92,13 @@ export interface Domain<
   /** The durable state as a stream of small values, and back: `restore` takes them one by one in the same order. */
   encode(state: State): Iterable<unknown>;
   restore(state: State, record: unknown): void;
+
+  /**
+   * From here to `endReplay` nothing but `restore`, `apply` and `encode` is asked of the new `state`: what only decisions
+   * look at need not follow each event, and is made at the end.
+   */
+  beginReplay?(state: State): void;
+  endReplay?(state: State): void;
 }
 
 /** Any domain, where its types don't matter: the journal and replay. */

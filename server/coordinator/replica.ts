@@ -40,6 +40,19 @@ export class Replica {
     return count;
   }
 
+  /**
+   * Many records and events are to come before anybody decides: to be said of a new replica, if at all. One that only is to
+   * be written down again never needs `endReplay`.
+   */
+  beginReplay(): void {
+    for (const { domain, state } of this.#parts.values()) domain.beginReplay?.(state);
+  }
+
+  /** Decisions may follow. */
+  endReplay(): void {
+    for (const { domain, state } of this.#parts.values()) domain.endReplay?.(state);
+  }
+
   *encode(): Generator<SnapshotRecord> {
     for (const [name, { domain, state }] of this.#parts) {
       for (const record of domain.encode(state)) yield [name, record];

@@ -43,11 +43,11 @@ export interface Disk {
 }
 
 /** Pool records hold credentials, and leases say who uses them: for the coordinator's own user only. */
-const FILE_MODE = 0o600;
-const FOLDER_MODE = 0o700;
+export const FILE_MODE = 0o600;
+export const FOLDER_MODE = 0o700;
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_DSYNC, O_DIRECTORY } = fs.constants;
-const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+export const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_RDONLY,
   create: O_RDWR | O_CREAT | O_TRUNC,
   keep: O_RDWR | O_CREAT,

@@ -6,8 +6,8 @@
  *                      (`[domain, record]`) as MessagePack values, one behind the other
  *   end                u32 0, u32 CRC32 of all chunk CRCs one behind the other and the next field, u64 record count
  *
- * A snapshot is good if all of it is and nothing follows. It is written under a temporary name, over whatever that held, read back, and only
- * then gets its own: a file that carries the name was good once.
+ * A snapshot is good if all of it is and nothing follows. It is written under a temporary name, over whatever that held,
+ * read back, and only then gets its own: a file that carries the name was good once.
  */
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -119,7 +119,7 @@ export async function readSnapshot(
   });
 }
 
-/** Streams: two chunks in memory at most. */
+/** Streams: one chunk in memory. `take` must not keep its payload: the next chunk is read into the same bytes. */
 async function readChunks(
   disk: Disk,
   dir: string,
@@ -131,14 +131,20 @@ async function readChunks(
   try {
     const fileBytes = await file.sizeBytes();
     const bad = (offset: number, reason: string): SnapshotCheck => ({ good: false, offset, reason });
-    const header = decodeSnapshotHeader(await readExactly(file, 0, Math.min(HEADER_BYTES, fileBytes)), name);
+    // A buffer for each chunk would do, but memory outside the heap makes V8 collect all of the heap every 64 MB of it.
+    let buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+    const read = async (offset: number, count: number) => {
+      if (buffer.length < count) buffer = Buffer.allocUnsafe(count);
+      return buffer.subarray(0, await file.read(buffer.subarray(0, count), offset));
+    };
+    const header = decodeSnapshotHeader(await read(0, Math.min(HEADER_BYTES, fileBytes)), name);
     if (header?.position !== position) return bad(0, 'the header is damaged');
     let offset = HEADER_BYTES;
     let crcOfCrcs = 0;
     for (;;) {
       if (offset + END_BYTES > fileBytes) return bad(offset, 'the end is missing');
       // The end is longer than a chunk's header, and a chunk is followed by it at least.
-      const head = await readExactly(file, offset, END_BYTES);
+      const head = Buffer.from(await read(offset, END_BYTES));
       const payloadBytes = head.readUInt32LE(0);
       const crc = head.readUInt32LE(4);
       if (payloadBytes === 0) {
@@ -149,7 +155,7 @@ async function readChunks(
       const payloadOffset = offset + CHUNK_HEADER_BYTES;
       if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes)
         return bad(offset, 'a chunk is cut');
-      const payload = await readExactly(file, payloadOffset, payloadBytes);
+      const payload = await read(payloadOffset, payloadBytes);
       if (crc32(payload) !== crc) return bad(offset, 'a chunk is damaged');
       crcOfCrcs = crc32(head.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
       take(payload);
@@ -158,10 +164,4 @@ async function readChunks(
   } finally {
     await file.close();
   }
-}
-
-async function readExactly(file: DiskFile, offset: number, count: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(count);
-  const taken = await file.read(bytes, offset);
-  return bytes.subarray(0, taken);
 }

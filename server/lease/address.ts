@@ -77,7 +77,8 @@ export class Address implements PoolAddress {
   }
 
   leaseFor(resource: number): Lease | undefined {
-    return this.leases.find((lease) => lease.resource === resource);
+    for (const lease of this.leases) if (lease.resource === resource) return lease;
+    return undefined;
   }
 
   serves(resource: number): boolean {

@@ -17,7 +17,15 @@ import {
   usageChanged,
 } from './lease-index.ts';
 import { isPlain, pairStatus, refreshAddress, refreshPair, wake } from './pair.ts';
-import { ensureResource, type Lease, type LeaseState, type LeaseTerms, UNASKED_ENDS_MAX } from './state.ts';
+import {
+  ensureResource,
+  type Lease,
+  type LeaseState,
+  type LeaseTerms,
+  NO_REQUESTS,
+  sharedHolder,
+  UNASKED_ENDS_MAX,
+} from './state.ts';
 
 type Event<Type extends LeaseEvent['type']> = Extract<LeaseEvent, { type: Type }>;
 
@@ -39,9 +47,9 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     token: event.lease,
     resource: event.resource,
     addressId: event.addressId,
-    holder,
+    holder: sharedHolder(state, holder),
     request: event.request,
-    otherRequests: event.otherRequests ?? [],
+    otherRequests: event.otherRequests ?? NO_REQUESTS,
     ttlMs: event.ttlMs,
     clamped: event.clamped,
     deadlineMs: event.deadlineMs,
@@ -116,6 +124,7 @@ export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnou
 /** It ends at another time than before. */
 function endChanged(state: LeaseState, lease: Lease): void {
   armExpiry(state, lease);
+  if (state.isReplaying) return;
   const address = existing(state.addresses, lease.addressId);
   // On probation every pair of the address waits for it.
   const resources = address.probationAfter === undefined ? [lease.resource] : address.resourceIds;

@@ -31,6 +31,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
     case 'SessionOpened':
       state.sessions.set(event.session, {
         id: event.session,
+        holder: { kind: 'session', session: event.session },
         secretHash: event.secretHash,
         client: event.client,
         resumeWindowMs: event.resumeWindowMs,

@@ -253,10 +253,36 @@ export function decodeEvent([domain, type, version, ...values]: EventRecord): Le
   if (!isKnown || values.length > fieldCount) {
     throw new NewerDataError(`event ${domain}/${type} version ${version}`);
   }
+  if (type === 'LeaseGranted') return decodeGrant(values);
   const event: Record<string, unknown> = { type };
   for (const [index, field] of fields.entries()) {
     const value = values[index] ?? undefined;
     event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
   }
   return event as unknown as LeaseEvent;
+}
+
+/** As the table says; the event of which there is most, and the one with the most fields. */
+function decodeGrant(values: readonly unknown[]): LeaseEvent {
+  const grant = {
+    type: 'LeaseGranted',
+    lease: values[0],
+    resource: values[1],
+    addressId: values[2],
+    holder: decodeHolder(values[3] as HolderRecord),
+    request: values[4],
+    ttlMs: values[5],
+    clamped: values[6],
+    deadlineMs: values[7],
+    waiter: values[8] ?? undefined,
+    where: values[9] ?? undefined,
+    strategy: values[10] ?? undefined,
+    sticky: values[11] ?? undefined,
+    key: values[12] ?? undefined,
+    body: values[13] ?? undefined,
+    substituteFor: values[14] ?? undefined,
+    otherRequests: values[15] ?? undefined,
+    isMany: values[16] ?? undefined,
+  } satisfies { [Field in keyof Extract<LeaseEvent, { type: 'LeaseGranted' }>]: unknown };
+  return grant as LeaseEvent;
 }

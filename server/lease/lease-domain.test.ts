@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { PAIR_STATES } from '../../protocol/codes.ts';
 import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
 import { Replica } from '../coordinator/replica.ts';
 import { recordsOf } from '../testing/coordinator-bench.ts';
+import { LeaseBench } from '../testing/lease-bench.ts';
 import { LeaseDriver } from '../testing/lease-driver.ts';
 import { checkIndexes } from '../testing/lease-invariants.ts';
 import { MemoryEventLog } from '../testing/memory-event-log.ts';
@@ -64,6 +66,39 @@ describe('a snapshot', () => {
     const restored = leaseDomain.create();
     for (const record of leaseDomain.encode(fresh.state)) leaseDomain.restore(restored, record);
     expect(() => checkIndexes(restored)).not.toThrow();
+  });
+
+  it('brings back the same in one go as record by record', () => {
+    const bench = new LeaseBench(40, { banMs: 60_000, cooldownMs: { released: 60_000 } });
+    const leases = bench.granted('a', 1, { count: 20 });
+    bench.release('a', leases.slice(0, 3), 'banned');
+    bench.release('a', leases.slice(3, 6));
+    bench.run({ type: 'DrainAddress', addressId: 30, isDraining: true });
+    bench.run({ type: 'SetAddressHealth', addressId: 31, isHealthy: false });
+    const restored = leaseDomain.create();
+    leaseDomain.beginReplay!(restored);
+    for (const record of leaseDomain.encode(bench.driver.state)) leaseDomain.restore(restored, record);
+    expect([...leaseDomain.encode(restored)]).toEqual([...leaseDomain.encode(bench.driver.state)]);
+    leaseDomain.endReplay!(restored);
+    expect(() => checkIndexes(restored)).not.toThrow();
+    for (const [id, { pool }] of bench.driver.state.resources) {
+      const counts = PAIR_STATES.map((state) => restored.resources.get(id)!.pool.countOf(state));
+      expect(counts).toEqual(PAIR_STATES.map((state) => pool.countOf(state)));
+    }
+  });
+
+  it('comes from replayed events with the same indexes as from those that were decided', () => {
+    const bench = new LeaseBench(40, { cooldownMs: { released: 60_000 } });
+    bench.release('b', bench.granted('b', 1, { count: 10 }).slice(0, 5));
+    const records = [{ address: 'p2', country: 'DE', rpw: 5, resource_ids: [2, 3] }];
+    bench.run({ type: 'ImportPool', records, replace: true });
+    const replayed = new LeaseDriver();
+    leaseDomain.beginReplay!(replayed.state);
+    for (const bytes of bench.driver.journal) replayed.replay(bytes);
+    leaseDomain.endReplay!(replayed.state);
+    expect(() => checkIndexes(replayed.state)).not.toThrow();
+    expect(replayed.snapshot()).toEqual(bench.driver.snapshot());
+    expect(Array.from(replayed.state.resources.keys())).toEqual(Array.from(bench.driver.state.resources.keys()));
   });
 });
 

@@ -4,6 +4,7 @@ import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
 import { decide } from './decide.ts';
 import { dueMs } from './decide-due.ts';
 import { decodeEvent, encodeEvent, isDurable, LEASE_DOMAIN, type LeaseEvent } from './events.ts';
+import { beginReplay, endReplay } from './replay.ts';
 import { encodeState, restoreState } from './snapshot.ts';
 import { createLeaseState, type LeaseState } from './state.ts';
 
@@ -34,4 +35,6 @@ export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnsw
   decodeEvent,
   encode: encodeState,
   restore: restoreState,
+  beginReplay,
+  endReplay,
 };

@@ -2,7 +2,7 @@
 import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
 import { existing } from './existing.ts';
-import { type Pair, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
+import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource } from './state.ts';
 
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
@@ -43,6 +43,7 @@ export function leasesChanged(state: LeaseState, address: Address, resource: num
 
 /** What conditions and strategies read of the address has changed, for every resource that it serves. */
 export function usageChanged(state: LeaseState, address: Address): void {
+  if (state.isReplaying) return;
   for (const id of address.resourceIds) {
     const resource = state.resources.get(id);
     if (!resource) continue;
@@ -53,12 +54,14 @@ export function usageChanged(state: LeaseState, address: Address): void {
 
 /** Whether the lease has to be revoked, as the address and the pair are now. */
 export function reviewLease(state: LeaseState, address: Address, lease: Lease): void {
+  if (state.isReplaying) return;
   const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
   if (isAnnounced || withdrawalOf(address, lease) === undefined) state.withdrawn.delete(lease);
   else state.withdrawn.set(lease, lease.token);
 }
 
 export function reviewLeases(state: LeaseState, address: Address): void {
+  if (state.isReplaying) return;
   for (const lease of address.leases) reviewLease(state, address, lease);
 }
 
@@ -67,11 +70,13 @@ export function withdrawalOf(address: Address, lease: Lease): RevokeReason | und
   if (address.removed) return 'address_removed';
   if (!address.serves(lease.resource)) return 'resource_withdrawn';
   if (address.isUnhealthy) return 'unhealthy';
-  for (const quarantine of [address.quarantine, address.pairs?.get(lease.resource)?.quarantine]) {
-    // Whoever reported the ban knows of it and is about to hand the address back; an operator's word is for all.
-    if (quarantine && (quarantine.reason === 'operator' || !lease.isBanned)) return 'quarantined';
-  }
-  return undefined;
+  const pair = address.pairs?.get(lease.resource);
+  return isBarred(lease, address.quarantine) || isBarred(lease, pair?.quarantine) ? 'quarantined' : undefined;
+}
+
+/** Whoever reported the ban knows of it and is about to hand the address back; an operator's word is for all. */
+function isBarred({ isBanned }: Lease, quarantine: QuarantineRecord | undefined): boolean {
+  return quarantine !== undefined && (quarantine.reason === 'operator' || !isBanned);
 }
 
 export function armExpiry(state: LeaseState, lease: Lease): void {
@@ -101,7 +106,7 @@ function armResource(state: LeaseState, resource: Resource): void {
 const NOTICE_DEFAULT_MAX_MS = 5_000;
 
 export function armNotice(state: LeaseState, lease: Lease): void {
-  if (lease.holder.kind !== 'session') return;
+  if (state.isReplaying || lease.holder.kind !== 'session') return;
   const session = existing(state.sessions, lease.holder.session);
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.

@@ -86,6 +86,7 @@ export function wake(state: LeaseState, resource: Resource): void {
 
 /** Brings the resource's index to what the pair has become. */
 export function refreshPair(state: LeaseState, address: Address, resourceId: number): void {
+  if (state.isReplaying) return;
   const resource = state.resources.get(resourceId);
   if (!resource) return;
   resource.pool.setStatus(address, pairStatus(address, resourceId));
@@ -93,5 +94,6 @@ export function refreshPair(state: LeaseState, address: Address, resourceId: num
 }
 
 export function refreshAddress(state: LeaseState, address: Address): void {
+  if (state.isReplaying) return;
   for (const id of address.resourceIds) refreshPair(state, address, id);
 }

@@ -3,8 +3,10 @@ import { NewerDataError } from '../coordinator/domain.ts';
 import { Address } from './address.ts';
 import { forgetIfGone } from './apply-lease.ts';
 import { unreserve } from './apply-waiting.ts';
+import { existing } from './existing.ts';
 import { reviewLeases } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
+import { factsOf } from './resource-pool.ts';
 import { RollingRequests } from './rolling-requests.ts';
 import { ensureResource, exists, type LeaseState, type PoolChange } from './state.ts';
 
@@ -52,7 +54,7 @@ function putAddress(state: LeaseState, id: number, record: AddressRecord, takesR
   const address = knownId === undefined ? undefined : state.addresses.get(knownId);
   if (!address) return addAddress(state, new Address(id, record, state.today));
   if (takesRpw) address.requests = RollingRequests.starting(state.today.day, record.rpw);
-  const servedBefore = address.record.resource_ids;
+  const servedBefore = address.removed ? [] : address.record.resource_ids;
   address.record = record;
   address.removed = false;
   reindexAddress(state, address, servedBefore);
@@ -71,16 +73,18 @@ function reindexAddress(state: LeaseState, address: Address, servedBefore: reado
     if (address.serves(id)) continue;
     const reservedFor = address.pairs?.get(id)?.reservedFor;
     if (reservedFor) unreserve(state, reservedFor, address);
-    const resource = state.resources.get(id);
-    if (!resource) continue;
+    const resource = existing(state.resources, id);
+    resource.addressCount -= 1;
     resource.pool.delete(address);
     // A count may have too few addresses left to go on collecting, and the share that is quarantined is another.
     wake(state, resource);
   }
   if (!address.removed) {
+    const facts = state.isReplaying ? undefined : factsOf(address);
     for (const id of address.record.resource_ids) {
       const resource = ensureResource(state, id);
-      resource.pool.set(address, pairStatus(address, id));
+      if (!servedBefore.includes(id)) resource.addressCount += 1;
+      if (facts) resource.pool.set(address, pairStatus(address, id), facts);
       wake(state, resource);
     }
   }

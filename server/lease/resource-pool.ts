@@ -6,13 +6,13 @@ import { ConditionIndex } from './condition-index.ts';
 import { CountedBitset } from './counted-bitset.ts';
 import { HashRing } from './hash-ring.ts';
 import { firstRelaxation } from './relaxation.ts';
-import { type PoolAddress, SlotColumns } from './slot-columns.ts';
+import { factsOf, type PoolAddress, SlotColumns } from './slot-columns.ts';
 import { compileWhere, whereKey } from './where.ts';
 import { narrow } from './where-columns.ts';
 import { planOf } from './where-plan.ts';
 
 export type { Condition, Survey } from './condition.ts';
-export type { PoolAddress } from './slot-columns.ts';
+export { type AddressFacts, factsOf, type PoolAddress } from './slot-columns.ts';
 export type { Choice } from './strategies.ts';
 
 /** Conditions kept per resource while nobody pins them; the one unused for longest makes room. */
@@ -76,17 +76,17 @@ export class ResourcePool<A extends PoolAddress> {
   }
 
   /** Takes `address` in, or looks again at all that a condition or strategy may see of it. */
-  set(address: A, status: PairStatus): void {
+  set(address: A, status: PairStatus, facts = factsOf(address)): void {
     const columns = this.#columns;
     let slot = columns.slotOf(address);
     if (slot === undefined) {
       const { capacity } = columns;
-      slot = columns.add(address);
+      slot = columns.add(address, facts);
       if (columns.capacity > capacity) for (const { index } of this.#indexed) index!.forgetTrees();
     } else {
       this.#counts[columns.states[slot]!]! -= 1;
       this.#ring?.delete(slot, columns);
-      columns.reread(slot, address);
+      columns.reread(slot, address, facts);
     }
     columns.setState(slot, status.state, status.untilMs);
     this.#counts[columns.states[slot]!]! += 1;
@@ -95,6 +95,11 @@ export class ResourcePool<A extends PoolAddress> {
       index!.assign(slot, where.holds(address), status.isEligible);
       index!.keysChanged(slot);
     }
+  }
+
+  /** Makes room for so many addresses at once. Only of an empty pool. */
+  reserve(addresses: number): void {
+    this.#columns.reserve(addresses);
   }
 
   /** Does nothing where the address isn't in. */

@@ -15,6 +15,29 @@ export interface PoolAddress extends Attributes {
   readonly lastToken: number;
 }
 
+/** What the pools of all its resources read of an address alike: worked out once for all of them. */
+export interface AddressFacts {
+  readonly country: string;
+  readonly resourceIdsKey: string;
+  readonly labelsKey: string;
+  readonly weight: number;
+  readonly rpw: number;
+  readonly hash: number;
+  readonly otherHash: number;
+}
+
+export function factsOf(address: PoolAddress): AddressFacts {
+  return {
+    country: foldCountry(address.country),
+    resourceIdsKey: address.resourceIds.join(),
+    labelsKey: labelsKey(address.labels),
+    weight: address.weight,
+    rpw: address.rpw,
+    hash: addressHash(address.address),
+    otherHash: textHash(address.address, OTHER_HASH_SEED),
+  };
+}
+
 /** Slots at first; doubled when they are full. A multiple of 32, so that a word of a bitset has all its slots. */
 const SLOTS_MIN = 32;
 /** Seeds of the two hashes of an address: two addresses that have one in common don't have the other too. */
@@ -72,18 +95,23 @@ export class SlotColumns<A extends PoolAddress> {
   }
 
   /** Takes in `address`, which isn't in yet; gives its slot. */
-  add(address: A): number {
+  add(address: A, facts = factsOf(address)): number {
     const slot = this.#freeSlots.pop() ?? this.addresses.length;
-    if (slot === this.capacity) this.#grow();
+    if (slot === this.capacity) this.#growTo(this.capacity * 2);
     this.#slots.set(address.id, slot);
-    this.#read(slot, address);
+    this.#read(slot, address, facts);
     return slot;
   }
 
+  /** Makes room for so many at once: arrays that are doubled again and again make V8 collect the whole heap each time. */
+  reserve(slots: number): void {
+    if (slots > this.capacity) this.#growTo(Math.ceil(slots / SLOTS_MIN) * SLOTS_MIN);
+  }
+
   /** Looks again at all that the address in `slot` says of itself. */
-  reread(slot: number, address: A): void {
+  reread(slot: number, address: A, facts = factsOf(address)): void {
     this.#releaseCodes(slot);
-    this.#read(slot, address);
+    this.#read(slot, address, facts);
   }
 
   rereadUsage(slot: number, address: A): void {
@@ -134,16 +162,17 @@ export class SlotColumns<A extends PoolAddress> {
     }
   }
 
-  #read(slot: number, address: A): void {
-    const country = foldCountry(address.country);
+  #read(slot: number, address: A, facts: AddressFacts): void {
     this.addresses[slot] = address;
-    this.countryCodes[slot] = this.countries.acquire(country, country);
-    this.resourceIdsCodes[slot] = this.resourceIds.acquire(address.resourceIds.join(), address.resourceIds);
-    this.labelsCodes[slot] = this.labels.acquire(labelsKey(address.labels), address.labels);
-    this.weights[slot] = address.weight;
-    this.hashes[slot] = addressHash(address.address);
-    this.otherHashes[slot] = textHash(address.address, OTHER_HASH_SEED);
-    this.rereadUsage(slot, address);
+    this.countryCodes[slot] = this.countries.acquire(facts.country, facts.country);
+    this.resourceIdsCodes[slot] = this.resourceIds.acquire(facts.resourceIdsKey, address.resourceIds);
+    this.labelsCodes[slot] = this.labels.acquire(facts.labelsKey, address.labels);
+    this.weights[slot] = facts.weight;
+    this.hashes[slot] = facts.hash;
+    this.otherHashes[slot] = facts.otherHash;
+    this.rpw[slot] = facts.rpw;
+    this.leaseCounts[slot] = address.leaseCount;
+    this.lastTokens[slot] = address.lastToken;
   }
 
   #releaseCodes(slot: number): void {
@@ -152,8 +181,7 @@ export class SlotColumns<A extends PoolAddress> {
     this.labels.release(this.labelsCodes[slot]!);
   }
 
-  #grow(): void {
-    const slots = this.capacity * 2;
+  #growTo(slots: number): void {
     this.states = extended(new Uint8Array(slots), this.states);
     this.untilMs = extended(new Float64Array(slots), this.untilMs);
     this.rpw = extended(new Float64Array(slots), this.rpw);

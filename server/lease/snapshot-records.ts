@@ -17,7 +17,15 @@ import {
   type TermsFields,
   VERSIONS,
 } from './snapshot-format.ts';
-import { ensureResource, type Lease, type LeaseState, type LeaseTerms } from './state.ts';
+import {
+  ensureResource,
+  type Lease,
+  type LeaseState,
+  type LeaseTerms,
+  NO_REQUESTS,
+  type Session,
+  sharedHolder,
+} from './state.ts';
 import type { Line, Waiter } from './waiting.ts';
 
 export function* encodeAddress(address: Address): Generator<StateRecord> {
@@ -95,8 +103,9 @@ function decodeBans(fields: BanFields | null | undefined): Bans | undefined {
 export function restoreSession(state: LeaseState, record: RecordOf<'session'>): void {
   const [, , id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds, served = []] =
     record;
-  const session = {
+  const session: Session = {
     id,
+    holder: { kind: 'session', session: id },
     secretHash,
     client: client ?? undefined,
     resumeWindowMs,
@@ -187,21 +196,20 @@ function encodeTerms({ where, strategy, sticky, key, isMany }: LeaseTerms): Term
   return [where ?? null, strategy ?? null, sticky ?? null, key ?? null, isMany ?? null];
 }
 
-export function decodeLease(record: LeaseRecord): Lease {
-  const [token, resource, addressId, holder, request, ttlMs, clamped, deadlineMs, grantedDay, requests, settled] =
-    record;
-  const [isBanned = false, terms, revoking, otherRequests = []] = [record[11], record[12], record[13], record[14]];
+/** Field by field: of what a snapshot holds there is most of these, and taking an array apart costs more than all else. */
+export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
+  const [terms, revoking, otherRequests] = [record[12], record[13], record[14]];
   return {
-    token,
-    resource,
-    addressId,
-    holder: decodeHolder(holder),
-    request,
-    otherRequests: [...otherRequests],
-    ttlMs,
-    clamped,
-    deadlineMs,
-    grantedDay,
+    token: record[0],
+    resource: record[1],
+    addressId: record[2],
+    holder: sharedHolder(state, decodeHolder(record[3])),
+    request: record[4],
+    otherRequests: otherRequests === undefined || otherRequests.length === 0 ? NO_REQUESTS : otherRequests,
+    ttlMs: record[5],
+    clamped: record[6],
+    deadlineMs: record[7],
+    grantedDay: record[8],
     terms: terms
       ? {
           where: terms[0] ?? undefined,
@@ -212,9 +220,9 @@ export function decodeLease(record: LeaseRecord): Lease {
         }
       : undefined,
     revoking: revoking ? { reason: revoking[0], atMs: revoking[1], hasSubstitute: revoking[2] } : undefined,
-    isBanned,
-    requests,
-    settled,
+    isBanned: record[11] ?? false,
+    requests: record[9],
+    settled: record[10],
     end: undefined,
     endedAtMs: 0,
     expiryPlace: NOT_IN_HEAP,

@@ -92,13 +92,13 @@ export function restoreState(state: LeaseState, value: unknown): void {
     case 'session':
       return restoreSession(state, record);
     case 'lease': {
-      const lease = decodeLease(record[2]);
+      const lease = decodeLease(state, record[2]);
       indexLease(state, lease);
       // Strategies go by the leases that an address has.
       return usageChanged(state, existing(state.addresses, lease.addressId));
     }
     case 'ended': {
-      const lease = decodeLease(record[2]);
+      const lease = decodeLease(state, record[2]);
       lease.end = record[3];
       lease.endedAtMs = record[4];
       state.ended.add(lease);

@@ -79,6 +79,8 @@ export type SessionEnd = 'released' | 'session_lost';
 /** A collector's presence. */
 export interface Session {
   readonly id: string;
+  /** That of its leases: one for all. */
+  readonly holder: Holder;
   /** SHA-256 of its secret, hexadecimal. */
   readonly secretHash: string;
   readonly client: string | undefined;
@@ -102,6 +104,8 @@ export interface Session {
 export interface Resource {
   readonly id: number;
   readonly pool: ResourcePool<Address>;
+  /** Addresses that serve it. Invariant: `pool.size`, unless the state is replaying. */
+  addressCount: number;
   /** Live leases by when they end. */
   readonly leases: IndexedHeap<Lease>;
   readonly resting: Resting;
@@ -151,6 +155,11 @@ export interface LeaseState {
 
   /** Room in the journal. Not persisted: each run is told anew. */
   storage: StorageLevel;
+  /**
+   * While it is replayed, what only decisions look at stays as it was made: the pools of the resources are empty, and so
+   * are `notices` and `withdrawn`. replay.ts fills them at the end.
+   */
+  isReplaying: boolean;
 
   // Indexes over the above; nothing of them is persisted.
   /** Resources by the earliest end of a lease, a cool-down or a quarantine of theirs. */
@@ -193,6 +202,7 @@ export function createLeaseState(): LeaseState {
     keys: new Map(),
     stages: new Map(),
     storage: 'ample',
+    isReplaying: false,
     expiry: new IndexedHeap<Resource>({
       get: (it) => it.expiryPlace,
       set: (it, index) => {
@@ -245,6 +255,14 @@ export function createLeaseState(): LeaseState {
   };
 }
 
+/** Most leases answer one request only. */
+export const NO_REQUESTS: readonly number[] = [];
+
+/** The one that a session's leases share, or `holder` itself: a million leases come with a million copies. */
+export function sharedHolder(state: LeaseState, holder: Holder): Holder {
+  return (holder.kind === 'session' ? state.sessions.get(holder.session)?.holder : undefined) ?? holder;
+}
+
 /** The resource, made where it is named for the first time. */
 export function ensureResource(state: LeaseState, id: number): Resource {
   let resource = state.resources.get(id);
@@ -253,6 +271,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
     resource = {
       id,
       pool,
+      addressCount: 0,
       leases: new IndexedHeap<Lease>({
         get: (it) => it.expiryPlace,
         set: (it, index) => {
@@ -281,7 +300,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
 
 /** By pool record or by policy; what has neither is gone with its last lease. */
 export function exists(state: LeaseState, resource: Resource): boolean {
-  return resource.pool.size > 0 || resource.leases.size > 0 || state.policies.has(resource.id);
+  return resource.addressCount > 0 || resource.leases.size > 0 || state.policies.has(resource.id);
 }
 
 export function policyOf(state: LeaseState, resource: number): ResourcePolicy {

@@ -119,7 +119,9 @@ export class LeaseDriver {
     this.#hasBegun = false;
     const records = this.snapshot();
     this.state = this.domain.create();
+    this.domain.beginReplay?.(this.state);
     for (const record of records) this.domain.restore(this.state, record);
+    this.domain.endReplay?.(this.state);
   }
 
   /** Applies what a journal holds, without deciding anything. */

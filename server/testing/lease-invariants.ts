@@ -52,7 +52,7 @@ function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
 
 function checkResource(
   state: LeaseState,
-  { id, leases, resting, pool }: Resource,
+  { id, leases, resting, pool, addressCount }: Resource,
   all: readonly Lease[],
   pairs: readonly Pair[],
 ): void {
@@ -62,6 +62,7 @@ function checkResource(
   checkHeap(resting, new Map(rests.map((pair) => [pair, restsUntilMs(pair)])), `pairs of ${id} that rest`);
   const serving = [...state.addresses.values()].filter((address) => address.serves(id));
   assert.equal(pool.size, serving.length, `addresses of resource ${id}`);
+  assert.equal(addressCount, serving.length, `count of addresses of resource ${id}`);
   for (const address of serving) assert.ok(pool.has(address), `address ${address.id} of resource ${id}`);
   pool.verify((address) => pairStatus(address, id));
 }

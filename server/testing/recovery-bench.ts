@@ -1,0 +1,178 @@
+/**
+ * How long a start takes with a million live leases: from the newest snapshot and a few deltas, from a snapshot and as many
+ * deltas as there may be before the next is made, and from deltas alone. Each run is a process of its own; the files are in
+ * the page cache, as they are after a crash of the process.
+ *
+ *     npm run bench:recovery -- [--leases 1000000] [--runs 5] [--addresses 200000] [--resources-each 10] [--dir FOLDER]
+ */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { leaseDomain } from '../lease/lease-domain.ts';
+import type { LeaseState } from '../lease/state.ts';
+import { recoverFolder } from '../replay.ts';
+import { LeaseFolder, type LeaseShape, MILLION_LEASES } from './million-leases.ts';
+
+const SELF = fileURLToPath(import.meta.url);
+const MAIN = resolve(import.meta.dirname, '../main.js');
+/** Bytes of deltas after which the coordinator makes a snapshot, by default. */
+const TAIL_BYTES = 64 * 1024 * 1024;
+const FEW_BYTES = 256 * 1024;
+
+interface Recovery {
+  readonly wallMs: number;
+  readonly userMs: number;
+  readonly systemMs: number;
+  readonly rssBytes: number;
+  readonly leases: number;
+  readonly deltaBytes: number;
+  readonly isFromSnapshot: boolean;
+}
+
+interface Row {
+  readonly name: string;
+  readonly recovery: Recovery;
+  /** From the start of the process to `ready`. */
+  readonly readyMs: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    leases: { type: 'string', default: String(MILLION_LEASES.leases) },
+    addresses: { type: 'string', default: String(MILLION_LEASES.addresses) },
+    'resources-each': { type: 'string', default: String(MILLION_LEASES.resourcesEach) },
+    runs: { type: 'string', default: '5' },
+    dir: { type: 'string', default: tmpdir() },
+    /** One recovery of this folder, told as JSON: what the runs are. */
+    recover: { type: 'string' },
+  },
+});
+
+if (values.recover === undefined) await compare();
+else say(JSON.stringify(await recovery(values.recover)));
+
+async function compare(): Promise<void> {
+  const shape: LeaseShape = {
+    ...MILLION_LEASES,
+    leases: Number(values.leases),
+    addresses: Number(values.addresses),
+    resourcesEach: Number(values['resources-each']),
+  };
+  const dir = await mkdtemp(join(values.dir, 'leasehold-recovery-'));
+  try {
+    say(`${shape.leases} leases on ${shape.addresses} addresses, ${cpus().length} cores, Node ${process.version}`);
+    const rows = [
+      await measured('deltas alone', dir, shape, (folder) => folder.fill(progress)),
+      await measured('snapshot, few deltas', dir, shape, async (folder) => {
+        await folder.snapshot();
+        await folder.churn(FEW_BYTES, progress);
+      }),
+      await measured(`snapshot, ${TAIL_BYTES / 2 ** 20} MB of deltas`, dir, shape, (folder) =>
+        folder.churn(TAIL_BYTES, progress),
+      ),
+    ];
+    print(rows);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function measured(
+  name: string,
+  dir: string,
+  shape: LeaseShape,
+  prepare: (folder: LeaseFolder) => Promise<void>,
+): Promise<Row> {
+  say(`preparing: ${name}`);
+  const folder = await LeaseFolder.open(dir, shape);
+  await prepare(folder);
+  await folder.close();
+  const recoveries: Recovery[] = [];
+  for (let run = 0; run < Number(values.runs); run += 1) {
+    const { stdout } = await promisify(execFile)(process.execPath, [SELF, '--recover', dir]);
+    const one = JSON.parse(stdout) as Recovery;
+    if (one.leases !== shape.leases) throw new Error(`${one.leases} leases were recovered`);
+    say(`  ${seconds(one.wallMs)}, user ${seconds(one.userMs)}`);
+    recoveries.push(one);
+  }
+  const readyMs = await timeToReady(dir);
+  say(`  ready after ${seconds(readyMs)}`);
+  return { name, recovery: median(recoveries, ({ wallMs }) => wallMs), readyMs };
+}
+
+async function recovery(dir: string): Promise<Recovery> {
+  const before = process.cpuUsage();
+  const startMs = performance.now();
+  const { replica, recovered } = await recoverFolder(dir);
+  const wallMs = performance.now() - startMs;
+  const { user, system } = process.cpuUsage(before);
+  const { leases } = replica.state(leaseDomain.name) as LeaseState;
+  return {
+    wallMs,
+    userMs: user / 1_000,
+    systemMs: system / 1_000,
+    rssBytes: process.resourceUsage().maxRSS * 1_024,
+    leases: leases.size,
+    deltaBytes: recovered.deltaBytes,
+    isFromSnapshot: recovered.snapshotPosition !== undefined,
+  };
+}
+
+/** Starts the built coordinator on the folder, and stops it as soon as it serves. */
+async function timeToReady(dir: string): Promise<number> {
+  const startMs = performance.now();
+  const child = spawn(process.execPath, [MAIN, '--port', '0', '--admin-port', '0', '--data-dir', dir], {
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = new Promise((done) => child.once('close', done));
+  let readyMs: number | undefined;
+  for await (const line of createInterface(child.stdout)) {
+    if (!line.includes('"ready"')) continue;
+    readyMs = performance.now() - startMs;
+    child.kill('SIGTERM');
+  }
+  await exited;
+  if (readyMs === undefined) throw new Error('the coordinator did not start');
+  return readyMs;
+}
+
+function print(rows: readonly Row[]): void {
+  const titles = ['from', 'recovered', 'user', 'system', 'peak RSS', 'deltas', 'ready'];
+  const cells = rows.map(({ name, recovery: one, readyMs }) => [
+    name,
+    seconds(one.wallMs),
+    seconds(one.userMs),
+    seconds(one.systemMs),
+    megabytes(one.rssBytes),
+    megabytes(one.deltaBytes),
+    seconds(readyMs),
+  ]);
+  for (const [first, ...rest] of [titles, ...cells]) {
+    say([first!.padEnd(28), ...rest.map((cell) => cell.padStart(11))].join(''));
+  }
+}
+
+function median<Item>(items: readonly Item[], of: (item: Item) => number): Item {
+  return items.toSorted((one, other) => of(one) - of(other))[Math.floor(items.length / 2)]!;
+}
+
+function progress(leases: number): void {
+  say(`  ${leases} leases`);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(2)} s`;
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MB`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,222 @@
+/**
+ * Latency of acquire and release while a snapshot of a million leases is taken, against without: the real coordinator, a
+ * load from another process, snapshots made every few megabytes of deltas, so that windows with and without alternate in
+ * one run. And, as a control, without a snapshot but with a process that does nothing but spin: what any third busy thread
+ * does to two cores.
+ *
+ *     npm run bench:snapshot -- [--leases 1000000] [--seconds 90] [--rate 300] [--sessions 50] [--dir FOLDER]
+ */
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { watch } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { constants, cpus, loadavg, setPriority, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { LeaseFolder, MILLION_LEASES } from './million-leases.ts';
+import { type LoadOptions, runLoad, type Sample } from './request-load.ts';
+
+const SELF = fileURLToPath(import.meta.url);
+const MAIN = resolve(import.meta.dirname, '../main.js');
+/** The least that the settings take: after each segment of 4 MB a snapshot is due. */
+const SNAPSHOT_FLAGS = ['--segment-bytes', String(4 * 2 ** 20), '--snapshot-bytes', String(2 ** 20)];
+const NO_SNAPSHOT_FLAGS = ['--snapshot-bytes', String(2 ** 36)];
+/** What the end of a snapshot leaves behind, old files that go among it, belongs to it. */
+const SETTLE_MS = 500;
+/** Start of a load, of a coordinator: compilers at work. */
+const WARM_UP_MS = 8_000;
+/** That of the snapshot worker. */
+const SPINNER_PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+interface Measured {
+  readonly samples: readonly Sample[];
+  /** When snapshots were being taken; or when the spinner span. */
+  readonly busy: readonly Span[];
+}
+
+const { values } = parseArgs({
+  options: {
+    leases: { type: 'string', default: String(MILLION_LEASES.leases) },
+    addresses: { type: 'string', default: String(MILLION_LEASES.addresses) },
+    seconds: { type: 'string', default: '90' },
+    rate: { type: 'string', default: '300' },
+    sessions: { type: 'string', default: '50' },
+    dir: { type: 'string', default: tmpdir() },
+    /** A folder that is there already, made by an earlier run with `--keep`. */
+    folder: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+    /** LoadOptions: what the process that loads is told. */
+    load: { type: 'string' },
+  },
+});
+
+// So that neither coordinator nor load outlives a run that is cut off.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+process.once('disconnect', () => process.exit(0));
+
+if (values.load === undefined) await compare();
+else await runLoad(JSON.parse(values.load) as LoadOptions, (samples) => process.send!(samples));
+
+async function compare(): Promise<void> {
+  const dir = values.folder ?? (await mkdtemp(join(values.dir, 'leasehold-snapshot-')));
+  try {
+    say(`${values.leases} leases, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, Node ${process.version}`);
+    if (values.folder === undefined) await fill(dir);
+    const open = { sessions: Number(values.sessions), cyclesPerSecond: Number(values.rate) };
+    const closed = { sessions: Number(values.sessions) };
+    const rows: [string, Measured][] = [];
+    for (const [name, load] of Object.entries({ [`open, ${values.rate}/s`]: open, closed })) {
+      for (const [beside, run] of [
+        ['snapshot', whileSnapshotsAreTaken],
+        ['spinner', whileSpinning],
+      ] as const) {
+        say(`${name}, ${beside}`);
+        rows.push([`${name}, ${beside}`, await run(dir, load)]);
+        print(rows.slice(-1));
+      }
+    }
+    say(`load of the machine at the end: ${loadavg()[0]!.toFixed(2)}`);
+    print(rows);
+  } finally {
+    if (values.folder === undefined && !values.keep) await rm(dir, { recursive: true, force: true });
+    else say(`kept: --folder ${dir}`);
+  }
+}
+
+async function fill(dir: string): Promise<void> {
+  const leases = Number(values.leases);
+  const folder = await LeaseFolder.open(dir, { ...MILLION_LEASES, leases, addresses: Number(values.addresses) });
+  await folder.fill((done) => say(`  ${done} leases`));
+  await folder.snapshot();
+  await folder.close();
+}
+
+type Load = Omit<LoadOptions, 'port' | 'resources'>;
+
+async function whileSnapshotsAreTaken(dir: string, load: Load): Promise<Measured> {
+  const busy: Span[] = [];
+  let begunMs: number | undefined;
+  // A snapshot begins where a segment is sealed and none is being made: that is when the next one gets its name.
+  const watcher = watch(dir, (_, file) => {
+    if (file !== null && /^\d+\.delta$/.test(file)) begunMs ??= nowMs();
+  });
+  const onLine = (line: string) => {
+    if (line.includes('"snapshot failed')) throw new Error(line);
+    if (!line.includes('"snapshot made"') || begunMs === undefined) return;
+    say(`  a snapshot in ${((nowMs() - begunMs) / 1_000).toFixed(1)} s`);
+    busy.push({ fromMs: begunMs, toMs: nowMs() + SETTLE_MS });
+    begunMs = undefined;
+  };
+  const samples = await measured(dir, SNAPSHOT_FLAGS, load, onLine, () => pause(Number(values.seconds) * 1_000));
+  watcher.close();
+  // One that wasn't made when the run ended was being taken all the same.
+  if (begunMs !== undefined) busy.push({ fromMs: begunMs, toMs: Infinity });
+  return { samples, busy };
+}
+
+async function whileSpinning(dir: string, load: Load): Promise<Measured> {
+  const busy: Span[] = [];
+  const spans = 6;
+  const samples = await measured(dir, NO_SNAPSHOT_FLAGS, load, ignore, async () => {
+    for (let span = 0; span < spans; span += 1) {
+      const spanMs = (Number(values.seconds) * 500) / spans;
+      await pause(spanMs / 2);
+      const spinner = spawn(process.execPath, ['-e', 'for (;;) {}'], { stdio: 'ignore' });
+      setPriority(spinner.pid!, SPINNER_PRIORITY);
+      const fromMs = nowMs();
+      await pause(spanMs / 2);
+      spinner.kill('SIGKILL');
+      await ended(spinner);
+      busy.push({ fromMs, toMs: nowMs() });
+    }
+  });
+  return { samples, busy };
+}
+
+/** Runs coordinator and load, and what `during` does beside them. */
+async function measured(
+  dir: string,
+  flags: readonly string[],
+  load: Load,
+  onLine: (line: string) => void,
+  during: () => Promise<void>,
+): Promise<Sample[]> {
+  const arguments_ = ['--port', '0', '--admin-port', '0', '--data-dir', dir, ...flags];
+  const coordinator = spawn(process.execPath, [MAIN, ...arguments_], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const samples: Sample[] = [];
+  process.once('exit', () => coordinator.kill('SIGKILL'));
+  try {
+    const lines = createInterface(coordinator.stdout);
+    const port = await new Promise<number>((done, failed) => {
+      coordinator.once('close', () => failed(new Error('the coordinator did not start')));
+      lines.on('line', (line) => {
+        if (line.includes('"ready"')) done((JSON.parse(line) as { port: number }).port);
+      });
+    });
+    lines.on('line', onLine);
+    const options: LoadOptions = { ...load, port, resources: MILLION_LEASES.resources };
+    const loader = fork(SELF, ['--load', JSON.stringify(options)]);
+    try {
+      await pause(WARM_UP_MS);
+      loader.on('message', (taken) => samples.push(...(taken as Sample[])));
+      await during();
+    } finally {
+      loader.kill('SIGKILL');
+    }
+  } finally {
+    coordinator.kill('SIGTERM');
+    await ended(coordinator);
+  }
+  return samples;
+}
+
+function print(rows: readonly (readonly [string, Measured])[]): void {
+  say('');
+  line('p50 / p99 / p99.9 in ms', 'without', 'with', 'ratio of p99', 'requests', 'spans');
+  for (const [name, { samples, busy }] of rows) {
+    const overlaps = ([sentMs, tookMs]: Sample) =>
+      busy.some(({ fromMs, toMs }) => sentMs + tookMs >= fromMs && sentMs <= toMs);
+    const [within, without]: [number[], number[]] = [[], []];
+    for (const sample of samples) (overlaps(sample) ? within : without).push(sample[1]);
+    within.sort((one, other) => one - other);
+    without.sort((one, other) => one - other);
+    const ratio = quantile(within, 0.99) / quantile(without, 0.99);
+    const figures = [without, within].map((sorted) =>
+      [0.5, 0.99, 0.999].map((share) => quantile(sorted, share).toFixed(2)).join(' / '),
+    );
+    line(name, ...figures, ratio.toFixed(2), `${without.length}, ${within.length}`, String(busy.length));
+  }
+}
+
+function line(first: string, ...rest: readonly string[]): void {
+  say([first.padEnd(24), ...rest.map((cell) => cell.padStart(22))].join(''));
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** As samples are timed, to a fraction of a millisecond. */
+function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await new Promise((done) => child.once('close', done));
+}
+
+function ignore(): void {}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
