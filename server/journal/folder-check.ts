@@ -213,6 +213,8 @@ export class FolderCheck {
     const report = (kind: 'broken_chain' | 'other_state', message: string) =>
       this.fault({ file: snapshot.name, offset: 0, kind, message });
     if (snapshot.header!.batchCrc !== crc) {
+      // Where it follows from the other side of a break, the fault is in this side.
+      if (this.#runs.some(({ snapshots }) => snapshots.includes(position))) return;
       return report('broken_chain', `it does not follow from the batch that ends at position ${position}`);
     }
     const restored = await this.#restore(snapshot);

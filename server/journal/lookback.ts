@@ -76,7 +76,7 @@ export interface Moment {
   /** Of the last event by then; 0: before the first of all. */
   readonly position: number;
   readonly epoch: number;
-  /** The coordinator's clock then; while it is down, its clock stands still. */
+  /** The coordinator's clock then; while it is down, and behind what was written last, it stands still. */
   readonly clockMs: number;
   /**
    * `running`: the same run wrote before and after. `stopped`: it had stopped cleanly. `ended`: it wrote nothing after
@@ -132,9 +132,9 @@ function momentAt(utcMs: number, last: Point, next: Point | undefined): Omit<Mom
   const times = { sinceUtcMs: last.utcMs, untilUtcMs: next?.utcMs };
   if (last.isCleanStop) return { position, epoch, clockMs: last.clockMs, coordinator: 'stopped', ...times };
   if (next && next.epoch !== epoch) return { position, epoch, clockMs: last.clockMs, coordinator: 'ended', ...times };
-  const clockMs = last.clockMs + (utcMs - last.utcMs);
-  if (!next) return { position, epoch, clockMs, coordinator: 'unknown', ...times };
-  return { position, epoch, clockMs: Math.min(clockMs, next.clockMs), coordinator: 'running', ...times };
+  if (!next) return { position, epoch, clockMs: last.clockMs, coordinator: 'unknown', ...times };
+  const clockMs = Math.min(last.clockMs + (utcMs - last.utcMs), next.clockMs);
+  return { position, epoch, clockMs, coordinator: 'running', ...times };
 }
 
 /** What snapshots and batches say of their time, in the order of positions. */

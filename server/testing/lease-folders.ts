@@ -35,7 +35,7 @@ export async function acquire(run: LeaseJournal, name: string, resource: number,
 }
 
 /**
- * Half a minute of one run: a lease for each way to end, and one that doesn't. Granted at 1 s (the one that is lost: at 2 s),
+ * Half a minute of one run: a lease for each way to end, and one that doesn't. Granted at 1 s (the one that is lost: at 11 s),
  * ended at 11 s (released), 12 s (revoked), 21 s (expired) and 23 s (lost). It stops at 30 s.
  */
 export async function makeHistory(dir: string): Promise<MadeHistory> {
