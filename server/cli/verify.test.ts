@@ -1,6 +1,7 @@
-import { appendFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Replica } from '../coordinator/replica.ts';
 import { nodeDisk } from '../journal/disk.ts';
 import { CorruptJournalError } from '../journal/errors.ts';
@@ -8,12 +9,23 @@ import { verifyFolder } from '../journal/verify.ts';
 import { leaseDomain } from '../lease/lease-domain.ts';
 import { jsonLines, leasehold } from '../testing/command-line.ts';
 import { dataFolder, samplePool, startCoordinator } from '../testing/coordinator-process.ts';
-import { DAMAGES, flip, makeGenerations } from '../testing/damaged-folders.ts';
+import { copyOf, DAMAGES, flip, type Generations, makeGenerations } from '../testing/damaged-folders.ts';
 import { temporaryFolder } from '../testing/journal-run.ts';
 import { PLANTED } from '../testing/lease-folders.ts';
 import { WireClient } from '../testing/wire-client.ts';
 
 const SECTOR = 512;
+
+let sound: Generations;
+
+beforeAll(async () => {
+  sound = await makeGenerations(await mkdtemp(join(tmpdir(), 'leasehold-')));
+});
+afterAll(() => rm(sound.dir, { recursive: true, force: true }));
+
+async function generations(): Promise<Generations> {
+  return copyOf(sound, await temporaryFolder());
+}
 
 /** Names, sizes and times of change: what a reader must not touch. */
 async function looks(dir: string): Promise<unknown> {
@@ -25,7 +37,7 @@ async function looks(dir: string): Promise<unknown> {
 
 describe('leasehold journal verify', () => {
   it('says what each file of a sound folder holds, and changes nothing', async () => {
-    const files = await makeGenerations(await temporaryFolder());
+    const files = await generations();
     await writeFile(join(files.dir, 'half.snapshot.tmp'), 'half');
     const before = await looks(files.dir);
     const { code, lines, stdout } = await leasehold('journal', 'verify', files.dir);
@@ -43,7 +55,7 @@ describe('leasehold journal verify', () => {
   });
 
   it.each(DAMAGES)('finds $name', async ({ damage, faults }) => {
-    const files = await makeGenerations(await temporaryFolder());
+    const files = await generations();
     await damage(files);
     const before = await looks(files.dir);
     const result = await leasehold('journal', 'verify', files.dir, '--json');
@@ -62,7 +74,7 @@ describe('leasehold journal verify', () => {
   });
 
   it('names the good batch behind a bad one', async () => {
-    const { dir, newDelta } = await makeGenerations(await temporaryFolder());
+    const { dir, newDelta } = await generations();
     await flip(dir, newDelta, 3 * SECTOR + 60);
     const { lines, code } = await leasehold('journal', 'verify', dir);
     const found = `no good batch, and a good one at position 62 follows at byte ${4 * SECTOR}`;
@@ -71,7 +83,7 @@ describe('leasehold journal verify', () => {
   });
 
   it('takes a torn batch at the end for the work of a crash', async () => {
-    const { dir, lastDelta } = await makeGenerations(await temporaryFolder());
+    const { dir, lastDelta } = await generations();
     const bytes = await readFile(join(dir, lastDelta));
     bytes.fill(7, 2 * SECTOR, 2 * SECTOR + 20);
     await writeFile(join(dir, lastDelta), bytes);
@@ -139,7 +151,7 @@ describe('the mark of a clean stop, as verify reads it', () => {
     });
 
   it('is held against the end of the deltas', async () => {
-    const { dir, lastDelta, lastPosition } = await makeGenerations(await temporaryFolder());
+    const { dir, lastDelta, lastPosition } = await generations();
     await writeFile(join(dir, 'stopped'), 'as the reader says');
     const bytes = await readFile(join(dir, lastDelta));
     const size = bytes.length;

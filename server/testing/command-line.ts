@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 
-const LEASEHOLD = resolve(import.meta.dirname, '../../dist/server/cli/leasehold.js');
+export const COMMAND = resolve(import.meta.dirname, '../../dist/server/cli/leasehold.js');
 
 export interface CommandResult {
   readonly code: number | null;
@@ -13,7 +13,7 @@ export interface CommandResult {
 /** Runs the built command line to its end. */
 export function leasehold(...args: readonly string[]): Promise<CommandResult> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [LEASEHOLD, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (data: Buffer) => stdout.push(data));
     child.stderr.on('data', (data: Buffer) => stderr.push(data));

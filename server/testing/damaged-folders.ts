@@ -62,7 +62,7 @@ export interface Damage {
   /** All that is wrong then. */
   faults(files: Generations): readonly (readonly [file: string, offset: number, kind: FaultKind])[];
   /** Position up to which a repair leads; `refused`: there must be none. */
-  repairedTo(files: Generations): number | 'refused';
+  readonly repairedTo: ((files: Generations) => number) | 'refused';
 }
 
 const all = ({ lastPosition }: Generations) => lastPosition;
@@ -90,7 +90,7 @@ export const DAMAGES: readonly Damage[] = [
       await writeFile(join(dir, lastDelta), bytes);
     },
     faults: ({ lastDelta }) => [[lastDelta, 0, 'newer_version']],
-    repairedTo: () => 'refused',
+    repairedTo: 'refused',
   },
   {
     name: 'a segment of other data',
@@ -189,7 +189,7 @@ export const DAMAGES: readonly Damage[] = [
       await writeSnapshot(nodeDisk, dir, header, records);
     },
     faults: ({ newSnapshot }) => [[newSnapshot, 0, 'other_state']],
-    repairedTo: () => 'refused',
+    repairedTo: 'refused',
   },
   {
     name: 'deltas that end before the newest snapshot',
@@ -209,7 +209,7 @@ export const DAMAGES: readonly Damage[] = [
       [newSnapshot, SECTOR, 'bad_snapshot'],
       [oldDelta, 0, 'unreached'],
     ],
-    repairedTo: () => 'refused',
+    repairedTo: 'refused',
   },
 ];
 
@@ -220,7 +220,8 @@ export async function flip(dir: string, name: string, offset: number): Promise<v
   await writeFile(join(dir, name), bytes);
 }
 
-/** The files of `from` (a folder of files only) in `to`. */
-export async function copyFolder(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) await copyFile(join(from, name), join(to, name));
+/** The same files in another folder, which is there and empty. */
+export async function copyOf(files: Generations, dir: string): Promise<Generations> {
+  for (const name of await readdir(files.dir)) await copyFile(join(files.dir, name), join(dir, name));
+  return { ...files, dir };
 }
