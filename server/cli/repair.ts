@@ -1,4 +1,4 @@
-import { type LostEvents, planRepairOf, type RepairResult, repairData, utcText } from '../replay.ts';
+import { type LostEvents, maskText, planRepairOf, type RepairResult, repairData, utcText } from '../replay.ts';
 import { EXIT, Refusal } from './exit.ts';
 import { Output, plural } from './output.ts';
 
@@ -18,15 +18,15 @@ async function print({ plan, lost, keptIn, report }: RepairResult, isApplied: bo
   if (plan.kind === 'healthy') return output.line('the folder is sound: nothing is to be repaired');
   if (plan.kind === 'refused') {
     for (const { file, offset, message } of report.faults)
-      await output.line(`fault: ${file} at byte ${offset}: ${message}`);
+      await output.line(`fault: ${file} at byte ${offset}: ${maskText(message)}`);
     return output.line(`not repaired, nothing was changed: ${plan.reason}`);
   }
   const would = isApplied ? '' : 'would be ';
-  for (const { name, reason } of plan.setAside) await output.line(`${name} ${would}set aside: ${reason}`);
+  for (const { name, reason } of plan.setAside) await output.line(`${name} ${would}set aside: ${maskText(reason)}`);
   for (const { segment, reason } of plan.rewrites) {
     const { name, endOffset } = segment;
     await output.line(
-      `${name} ${would}written anew, up to its last good batch, which ends at byte ${endOffset}: ${reason}`,
+      `${name} ${would}written anew, up to its last good batch, which ends at byte ${endOffset}: ${maskText(reason)}`,
     );
   }
   await output.line(`kept: all up to position ${plan.lastPosition}`);

@@ -1,4 +1,4 @@
-import { type FileReport, utcText, type VerifyReport, verifyData } from '../replay.ts';
+import { type FileReport, maskText, utcText, type VerifyReport, verifyData } from '../replay.ts';
 import { EXIT } from './exit.ts';
 import { counted, Output, plural } from './output.ts';
 
@@ -17,7 +17,7 @@ async function printText({ files, faults, faultsBeyond, notes, lastPosition }: V
   for (const file of files) await output.line(`${file.name.padEnd(nameChars)}  ${fileText(file)}`);
   for (const note of notes) await output.line(`note: ${note}`);
   for (const { file, offset, kind, message } of faults) {
-    await output.line(`fault: ${file} at byte ${offset}: ${kind}: ${message}`);
+    await output.line(`fault: ${file} at byte ${offset}: ${kind}: ${maskText(message)}`);
   }
   if (faultsBeyond > 0) await output.line(`fault: ${plural(faultsBeyond, 'more fault')}`);
   const deltas = files.filter(({ kind }) => kind === 'delta').length;
@@ -57,7 +57,7 @@ async function printJson(report: VerifyReport, output: Output): Promise<void> {
   }
   for (const note of notes) await output.json({ type: 'note', note });
   for (const { file, offset, kind, message } of faults) {
-    await output.json({ type: 'fault', file, offset, fault: kind, message });
+    await output.json({ type: 'fault', file, offset, fault: kind, message: maskText(message) });
   }
   const count = faults.length + faultsBeyond;
   await output.json({ type: 'summary', files: files.length, last_position: lastPosition, faults: count });

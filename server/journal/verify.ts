@@ -119,7 +119,7 @@ async function verifyOnce(options: VerifyOptions): Promise<VerifyReport> {
   const check: FolderCheck = new FolderCheck(createReplica, (snapshot) =>
     restore(disk, dir, snapshot, createReplica(), check),
   );
-  for (const name of listing.temporaries) check.note(`${name}: left over, no fault; the next start removes it`);
+  for (const name of listing.temporaries) check.note(`${name}: no fault: it is being made, or a start removes it`);
   for (const file of listing.snapshots) check.takeSnapshot(await readSnapshotFile(disk, dir, file, dataId));
   for await (const item of scanDeltas(disk, dir, listing.deltas, dataId)) await check.take(item);
   await check.end();
