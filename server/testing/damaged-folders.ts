@@ -58,9 +58,9 @@ export async function makeGenerations(dir: string, { stop = false } = {}): Promi
 
 export interface Damage {
   readonly name: string;
-  damage(files: Generations): Promise<void>;
+  readonly damage: (files: Generations) => Promise<void>;
   /** All that is wrong then. */
-  faults(files: Generations): readonly (readonly [file: string, offset: number, kind: FaultKind])[];
+  readonly faults: (files: Generations) => readonly (readonly [file: string, offset: number, kind: FaultKind])[];
   /** Position up to which a repair leads; `refused`: there must be none. */
   readonly repairedTo: ((files: Generations) => number) | 'refused';
 }
