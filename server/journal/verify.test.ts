@@ -14,7 +14,7 @@ import { planRepair } from './repair-plan.ts';
 import { verifyFolder } from './verify.ts';
 
 const SEED = 20_260_105;
-const CASES = 1_500;
+const CASES = 800;
 
 const createReplica = () => new Replica([leaseDomain]);
 
