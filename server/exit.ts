@@ -1,7 +1,7 @@
 /** Exit codes, after sysexits.h. */
 export const EXIT = { clean: 0, usage: 64, data: 65, unavailable: 69, internal: 70, storage: 74, held: 75 } as const;
 
-/** A start that was refused, with what the operator should read and the code to exit with. */
+/** A start or a command that was refused, with what the operator should read and the code to exit with. */
 export class Refusal extends Error {
   readonly exitCode: number;
 

@@ -119,7 +119,7 @@ export async function readSnapshot(
   });
 }
 
-/** Streams: one chunk in memory. `take` must not keep its payload: the next chunk is read into the same bytes. */
+/** Stops at the first fault. `take` must not keep its payload. */
 async function readChunks(
   disk: Disk,
   dir: string,
@@ -127,10 +127,35 @@ async function readChunks(
   position: number,
   take: (payload: Buffer) => void,
 ): Promise<SnapshotCheck> {
+  let header: SnapshotHeader | undefined;
+  for await (const part of scanSnapshot(disk, dir, name, position)) {
+    if (part.type === 'fault') return { good: false, offset: part.offset, reason: part.reason };
+    if (part.type === 'header') header = part.header;
+    else take(part.payload);
+  }
+  if (!header) throw new Error(`${name} was read to its end without a header`);
+  return { good: true, header };
+}
+
+export type SnapshotPart =
+  | { readonly type: 'header'; readonly header: SnapshotHeader }
+  | { readonly type: 'chunk'; readonly offset: number; readonly payload: Buffer }
+  | { readonly type: 'fault'; readonly offset: number; readonly reason: string };
+
+/**
+ * All of a snapshot, piece by piece; one chunk in memory: the next is read into the same bytes. Behind a chunk with a wrong CRC it goes on where the
+ * chunk's length leads; whatever else is wrong ends it. Throws UnknownFormatError as decodeSnapshotHeader does.
+ */
+export async function* scanSnapshot(
+  disk: Disk,
+  dir: string,
+  name: string,
+  position: number,
+): AsyncGenerator<SnapshotPart> {
   const file = await disk.open(join(dir, name), 'read');
   try {
     const fileBytes = await file.sizeBytes();
-    const bad = (offset: number, reason: string): SnapshotCheck => ({ good: false, offset, reason });
+    const fault = (offset: number, reason: string) => ({ type: 'fault', offset, reason }) as const;
     // A buffer for each chunk would do, but memory outside the heap makes V8 collect all of the heap every 64 MB of it.
     let buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
     const read = async (offset: number, count: number) => {
@@ -138,27 +163,29 @@ async function readChunks(
       return buffer.subarray(0, await file.read(buffer.subarray(0, count), offset));
     };
     const header = decodeSnapshotHeader(await read(0, Math.min(HEADER_BYTES, fileBytes)), name);
-    if (header?.position !== position) return bad(0, 'the header is damaged');
+    if (header?.position === position) yield { type: 'header', header };
+    else yield fault(0, 'the header is damaged');
     let offset = HEADER_BYTES;
     let crcOfCrcs = 0;
     for (;;) {
-      if (offset + END_BYTES > fileBytes) return bad(offset, 'the end is missing');
+      if (offset + END_BYTES > fileBytes) return yield fault(offset, 'the end is missing');
       // The end is longer than a chunk's header, and a chunk is followed by it at least.
       const head = Buffer.from(await read(offset, END_BYTES));
       const payloadBytes = head.readUInt32LE(0);
       const crc = head.readUInt32LE(4);
       if (payloadBytes === 0) {
-        if (crc32(head.subarray(8), crcOfCrcs) !== crc) return bad(offset, 'the end does not match the chunks');
-        if (offset + END_BYTES !== fileBytes) return bad(offset + END_BYTES, 'something follows the end');
-        return { good: true, header };
+        if (crc32(head.subarray(8), crcOfCrcs) !== crc) yield fault(offset, 'the end does not match the chunks');
+        else if (offset + END_BYTES !== fileBytes) yield fault(offset + END_BYTES, 'something follows the end');
+        return;
       }
       const payloadOffset = offset + CHUNK_HEADER_BYTES;
-      if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes)
-        return bad(offset, 'a chunk is cut');
+      if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes) {
+        return yield fault(offset, 'a chunk is cut');
+      }
       const payload = await read(payloadOffset, payloadBytes);
-      if (crc32(payload) !== crc) return bad(offset, 'a chunk is damaged');
+      if (crc32(payload) === crc) yield { type: 'chunk', offset, payload };
+      else yield fault(offset, 'a chunk is damaged');
       crcOfCrcs = crc32(head.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
-      take(payload);
       offset = payloadOffset + payloadBytes;
     }
   } finally {

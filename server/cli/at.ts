@@ -1,0 +1,126 @@
+import { EXIT, Refusal } from '../exit.ts';
+import { type HeldLease, type Moment, type PastLeases, utcText, whoHeld } from '../replay.ts';
+import { Output, plural } from './output.ts';
+import { parseTime } from './past-time.ts';
+
+const DAY_MS = 86_400_000;
+
+export interface AtOptions {
+  readonly resource?: number;
+  readonly address?: string;
+  readonly json?: boolean;
+}
+
+/** `leasehold journal at DIR TIME`; `nowMs`: the wall clock. */
+export async function at(dir: string, time: string, options: AtOptions, nowMs: number): Promise<number> {
+  const utcMs = parseTime(time, nowMs);
+  if (utcMs === undefined) {
+    throw new Refusal(EXIT.usage, `${time}: a time is ISO 8601 (UTC where no zone is named), or -90s, -10m, -2h, -1d`);
+  }
+  const { resource, address, json = false } = options;
+  const past = await whoHeld(dir, utcMs, { resource, address });
+  if (!('moment' in past)) {
+    const { keptFromUtcMs } = past;
+    const kept = keptFromUtcMs === undefined ? '' : `: what is kept begins at ${utcText(keptFromUtcMs)}`;
+    throw new Refusal(EXIT.usage, `nothing is kept from ${utcText(utcMs)}${kept}`);
+  }
+  const output = new Output();
+  if (json) await printJson(utcMs, past, output);
+  else await printText(utcMs, past, output);
+  await output.flush();
+  for (const { message } of past.faults) output.note(`${message}: how leases ended may be missing`);
+  return past.faults.length === 0 ? EXIT.clean : EXIT.data;
+}
+
+async function printText(utcMs: number, { moment, leases, endPosition }: PastLeases, output: Output): Promise<void> {
+  await output.line(`${utcText(utcMs)}: position ${moment.position} of ${endPosition}, epoch ${moment.epoch}`);
+  await output.line(coordinatorText(moment));
+  if (moment.isRepeated) {
+    await output.line('the wall clock was set back over this time: it is taken as the clock showed it last');
+  }
+  for (const lease of leases) await output.line(leaseText(lease));
+  await output.line(leases.length === 0 ? 'nobody held a lease' : plural(leases.length, 'lease'));
+}
+
+function coordinatorText({ coordinator, sinceUtcMs, untilUtcMs }: Moment): string {
+  const since = sinceUtcMs === undefined ? 'the beginning' : utcText(sinceUtcMs);
+  const until = untilUtcMs === undefined ? 'the end of what is kept' : utcText(untilUtcMs);
+  switch (coordinator) {
+    case 'running':
+      return 'the coordinator was running';
+    case 'stopped':
+      return `the coordinator was down: stopped cleanly at ${since}, and down until ${until}`;
+    case 'ended':
+      return `the coordinator was down, or about to be: it wrote last at ${since}, and the next run first at ${until}`;
+    case 'unknown':
+      return `nothing was written after ${since}: this is how it stood then`;
+    case 'not_begun':
+      return `before the first thing ever written${untilUtcMs === undefined ? '' : `, at ${until}`}`;
+  }
+}
+
+function leaseText(lease: HeldLease): string {
+  const { remainingMs, revoking, ended } = lease;
+  const announced = revoking ? [`to be revoked in ${revoking.remainingMs / 1_000} s (${revoking.reason})`] : [];
+  const why = ended?.reason === undefined ? '' : ` (${ended.reason})`;
+  const end = ended ? `${ended.end}${why} ${utcText(ended.utcMs)}` : 'still held at the end of what is kept';
+  return [
+    `lease ${lease.lease}`,
+    `resource ${lease.resource}`,
+    `address ${lease.addressId} ${lease.address}`,
+    Object.values(lease.holder).join(' '),
+    grantedText(lease),
+    `${remainingMs / 1_000} s left`,
+    ...announced,
+    end,
+  ].join('  ');
+}
+
+function grantedText({ grantedUtcMs, grantedDay }: HeldLease): string {
+  if (grantedUtcMs !== undefined) return `granted ${utcText(grantedUtcMs)}`;
+  return `granted on ${dayText(grantedDay)}, before what is kept`;
+}
+
+/** As `2026-11-21`. */
+function dayText(day: number): string {
+  return utcText(day * DAY_MS).slice(0, 10);
+}
+
+async function printJson(utcMs: number, past: PastLeases, output: Output): Promise<void> {
+  const { moment, leases, endPosition } = past;
+  await output.json({
+    type: 'moment',
+    utc: utcText(utcMs),
+    position: moment.position,
+    end_position: endPosition,
+    epoch: moment.epoch,
+    coordinator: moment.coordinator,
+    since_utc: moment.sinceUtcMs === undefined ? null : utcText(moment.sinceUtcMs),
+    until_utc: moment.untilUtcMs === undefined ? null : utcText(moment.untilUtcMs),
+    clock_set_back: moment.isRepeated,
+    leases: leases.length,
+  });
+  for (const lease of leases) await output.json({ type: 'lease', ...leaseFields(lease) });
+}
+
+function leaseFields({ revoking, ended, ...lease }: HeldLease): object {
+  return {
+    lease: lease.lease,
+    resource: lease.resource,
+    address_id: lease.addressId,
+    address: lease.address,
+    holder: lease.holder,
+    ttl_ms: lease.ttlMs,
+    remaining_ms: lease.remainingMs,
+    requests: lease.requests,
+    // null: before what is kept; the day is known all the same.
+    granted_utc: lease.grantedUtcMs === undefined ? null : utcText(lease.grantedUtcMs),
+    granted_day: dayText(lease.grantedDay),
+    revoking: revoking ? { reason: revoking.reason, remaining_ms: revoking.remainingMs } : null,
+    // null: still held at the end of what is kept.
+    end: ended?.end ?? null,
+    reason: ended?.reason ?? null,
+    ended_utc: ended ? utcText(ended.utcMs) : null,
+    ended_position: ended?.position ?? null,
+  };
+}
