@@ -93,6 +93,7 @@ export class SnapshotRotation {
     try {
       signal.throwIfAborted();
       if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
+      log.info({ snapshot: name }, 'snapshot begun');
       await takeSnapshot({ upToPosition, signal });
       const { snapshots } = await listFolder(disk, dir);
       if (!snapshots.some((snapshot) => snapshot.name === name))
