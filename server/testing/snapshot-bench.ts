@@ -181,6 +181,7 @@ function print(rows: readonly (readonly [string, Measured])[]): void {
     for (const sample of samples) (overlaps(sample) ? within : without).push(sample[1]);
     within.sort((one, other) => one - other);
     without.sort((one, other) => one - other);
+    if (within.length === 0 || without.length === 0) say(`${name}: nothing to compare, let it run for longer`);
     const ratio = quantile(within, 0.99) / quantile(without, 0.99);
     const figures = [without, within].map((sorted) =>
       [0.5, 0.99, 0.999].map((share) => quantile(sorted, share).toFixed(2)).join(' / '),
