@@ -144,10 +144,11 @@ export class SnapshotRotation {
 
   /** Resolves to its size. */
   async #make(upToPosition: number): Promise<number> {
-    const { disk, dir, takeSnapshot } = this.#options;
+    const { disk, dir, takeSnapshot, log } = this.#options;
     const { signal } = this.#closing;
     signal.throwIfAborted();
     if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
+    log.info({ snapshot: snapshotName(upToPosition) }, 'snapshot begun');
     await takeSnapshot({ upToPosition, signal });
     return sizeOf(disk, join(dir, snapshotName(upToPosition)));
   }

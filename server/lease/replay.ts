@@ -7,7 +7,7 @@ import { existing } from './existing.ts';
 import { armNotice, reviewLease } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
 import { type AddressFacts, factsOf } from './resource-pool.ts';
-import type { LeaseState, Resource } from './state.ts';
+import type { LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
   state.isReplaying = true;
@@ -27,15 +27,14 @@ export function endReplay(state: LeaseState): void {
 
 /** Pool after pool: what one of them writes to stays in the processor's cache. */
 function fillPools(state: LeaseState): void {
-  const served = new Map<Resource, { readonly address: Address; readonly facts: AddressFacts }[]>();
-  for (const resource of state.resources.values()) served.set(resource, []);
+  const served = new Map<number, { readonly address: Address; readonly facts: AddressFacts }[]>();
+  for (const id of state.resources.keys()) served.set(id, []);
   for (const address of state.addresses.values()) {
     if (address.removed) continue;
     const entry = { address, facts: factsOf(address) };
-    for (const id of address.resourceIds) served.get(existing(state.resources, id))!.push(entry);
+    for (const id of address.resourceIds) existing(served, id).push(entry);
   }
-  for (const [{ id, pool }, entries] of served) {
-    pool.reserve(entries.length);
-    for (const { address, facts } of entries) pool.set(address, pairStatus(address, id), facts);
+  for (const [id, entries] of served) {
+    existing(state.resources, id).pool.fill(entries, (address) => pairStatus(address, id));
   }
 }

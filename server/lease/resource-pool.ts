@@ -6,7 +6,7 @@ import { ConditionIndex } from './condition-index.ts';
 import { CountedBitset } from './counted-bitset.ts';
 import { HashRing } from './hash-ring.ts';
 import { firstRelaxation } from './relaxation.ts';
-import { factsOf, type PoolAddress, SlotColumns } from './slot-columns.ts';
+import { type AddressFacts, factsOf, type PoolAddress, SlotColumns } from './slot-columns.ts';
 import { compileWhere, whereKey } from './where.ts';
 import { narrow } from './where-columns.ts';
 import { planOf } from './where-plan.ts';
@@ -97,9 +97,21 @@ export class ResourcePool<A extends PoolAddress> {
     }
   }
 
-  /** Makes room for so many addresses at once. Only of an empty pool. */
-  reserve(addresses: number): void {
-    this.#columns.reserve(addresses);
+  /** Takes different addresses into an empty pool of which nothing has been asked yet: what `set` would come to. */
+  fill(
+    entries: readonly { readonly address: A; readonly facts: AddressFacts }[],
+    statusOf: (address: A) => PairStatus,
+  ): void {
+    if (this.size > 0 || this.#indexed.length > 1 || this.#ring) throw new Error('a pool in use is filled');
+    const columns = this.#columns;
+    columns.reserve(entries.length);
+    for (const { address, facts } of entries) {
+      const slot = columns.add(address, facts);
+      const { state, untilMs, isEligible } = statusOf(address);
+      columns.setState(slot, state, untilMs);
+      this.#counts[columns.states[slot]!]! += 1;
+      this.#wholeIndex.assign(slot, true, isEligible);
+    }
   }
 
   /** Does nothing where the address isn't in. */

@@ -4,10 +4,9 @@
  * one run. And, as a control, without a snapshot but with a process that does nothing but spin: what any third busy thread
  * does to two cores.
  *
- *     npm run bench:snapshot -- [--leases 1000000] [--seconds 90] [--rate 300] [--sessions 50] [--dir FOLDER]
+ *     npm run bench:snapshot -- [--leases 1000000] [--seconds 180] [--rate 300] [--sessions 50] [--dir FOLDER]
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { watch } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { constants, cpus, loadavg, setPriority, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,8 +18,8 @@ import { type LoadOptions, runLoad, type Sample } from './request-load.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const MAIN = resolve(import.meta.dirname, '../main.js');
-/** The least that the settings take: after each segment of 4 MB a snapshot is due. */
-const SNAPSHOT_FLAGS = ['--segment-bytes', String(4 * 2 ** 20), '--snapshot-bytes', String(2 ** 20)];
+/** So often that there are several in a run, and not so often that one follows the other without a pause. */
+const SNAPSHOT_FLAGS = ['--segment-bytes', String(4 * 2 ** 20), '--snapshot-bytes', String(10 * 2 ** 20)];
 const NO_SNAPSHOT_FLAGS = ['--snapshot-bytes', String(2 ** 36)];
 /** What the end of a snapshot leaves behind, old files that go among it, belongs to it. */
 const SETTLE_MS = 500;
@@ -44,7 +43,7 @@ const { values } = parseArgs({
   options: {
     leases: { type: 'string', default: String(MILLION_LEASES.leases) },
     addresses: { type: 'string', default: String(MILLION_LEASES.addresses) },
-    seconds: { type: 'string', default: '90' },
+    seconds: { type: 'string', default: '180' },
     rate: { type: 'string', default: '300' },
     sessions: { type: 'string', default: '50' },
     dir: { type: 'string', default: tmpdir() },
@@ -102,19 +101,15 @@ type Load = Omit<LoadOptions, 'port' | 'resources'>;
 async function whileSnapshotsAreTaken(dir: string, load: Load): Promise<Measured> {
   const busy: Span[] = [];
   let begunMs: number | undefined;
-  // A snapshot begins where a segment is sealed and none is being made: that is when the next one gets its name.
-  const watcher = watch(dir, (_, file) => {
-    if (file !== null && /^\d+\.delta$/.test(file)) begunMs ??= nowMs();
-  });
   const onLine = (line: string) => {
     if (line.includes('"snapshot failed')) throw new Error(line);
+    if (line.includes('"snapshot begun"')) begunMs = nowMs();
     if (!line.includes('"snapshot made"') || begunMs === undefined) return;
     say(`  a snapshot in ${((nowMs() - begunMs) / 1_000).toFixed(1)} s`);
     busy.push({ fromMs: begunMs, toMs: nowMs() + SETTLE_MS });
     begunMs = undefined;
   };
   const samples = await measured(dir, SNAPSHOT_FLAGS, load, onLine, () => pause(Number(values.seconds) * 1_000));
-  watcher.close();
   // One that wasn't made when the run ended was being taken all the same.
   if (begunMs !== undefined) busy.push({ fromMs: begunMs, toMs: Infinity });
   return { samples, busy };
@@ -186,6 +181,7 @@ function print(rows: readonly (readonly [string, Measured])[]): void {
     for (const sample of samples) (overlaps(sample) ? within : without).push(sample[1]);
     within.sort((one, other) => one - other);
     without.sort((one, other) => one - other);
+    if (within.length === 0 || without.length === 0) say(`${name}: nothing to compare, let it run for longer`);
     const ratio = quantile(within, 0.99) / quantile(without, 0.99);
     const figures = [without, within].map((sorted) =>
       [0.5, 0.99, 0.999].map((share) => quantile(sorted, share).toFixed(2)).join(' / '),
