@@ -1,8 +1,8 @@
 /**
  * Reads the delta segments behind a snapshot into a replica and judges what it finds.
  *
- * - Positions and CRCs form one chain from the snapshot on, over batches and segment headers. A good batch that does
- *   not continue it is corruption.
+ * - Positions and CRCs form one chain from the snapshot on, over batches and segment headers, and epochs never fall: a
+ *   segment holds the batches of one run. A good batch that does not continue the chain is corruption.
  * - Behind the last good batch there are zeros up to the segment's end. Anything else in a segment that has a successor
  *   is corruption, since a successor gets its name only when all before it is durable.
  * - In the last segment it is a torn batch, unless a good batch follows in any later sector (one commit is in flight at
@@ -120,8 +120,10 @@ export class DeltaReader {
       this.#compareWithBase(name, 0);
     } else if (header.firstPosition !== this.#end.position + 1 || header.previousCrc !== this.#end.batchCrc) {
       throw new CorruptJournalError(name, 0, `it does not continue what ends at position ${this.#end.position}`);
+    } else if (header.epoch < this.#end.epoch) {
+      throw new CorruptJournalError(name, 0, `epoch ${header.epoch} follows epoch ${this.#end.epoch}`);
     }
-    this.#end = { ...this.#end, epoch: Math.max(this.#end.epoch, header.epoch) };
+    this.#end = { ...this.#end, epoch: header.epoch };
   }
 
   /** False where `upTo` was reached. */
@@ -146,6 +148,10 @@ export class DeltaReader {
       const reason = `a good batch at position ${batch.position} does not continue what ends at ${this.#end.position}`;
       throw new CorruptJournalError(name, offset, reason);
     }
+    if (batch.epoch !== this.#end.epoch) {
+      const reason = `a batch of epoch ${batch.epoch} in a segment of epoch ${this.#end.epoch}`;
+      throw new CorruptJournalError(name, offset, reason);
+    }
     const position = lastPositionOf(batch);
     if (position > this.#base.position) {
       if (batch.position <= this.#base.position) {
@@ -154,8 +160,7 @@ export class DeltaReader {
       this.#apply(name, offset, batch.payload, batch.eventCount);
       this.#deltaBytes += endOffset - offset;
     }
-    const { clockMs, utcMs } = batch;
-    const epoch = Math.max(batch.epoch, this.#end.epoch);
+    const { clockMs, utcMs, epoch } = batch;
     this.#end = { position, batchCrc: crc, epoch, clockMs, utcMs, isCleanStop };
     this.#compareWithBase(name, offset);
   }

@@ -137,17 +137,24 @@ async function restoreSnapshot(disk: Disk, dir: string, snapshots: readonly Posi
 }
 
 /** What the crash left half done is ended: only once all has been read and found sound. */
-async function settle(disk: Disk, dir: string, reader: DeltaReader, { temporaries }: FolderListing): Promise<void> {
+async function settle(
+  disk: Disk,
+  dir: string,
+  reader: DeltaReader,
+  { temporaries, hasStopped }: FolderListing,
+): Promise<void> {
   for (const name of temporaries) await disk.remove(join(dir, name));
   const last = reader.lastSegment;
   if (last?.isEmpty) await disk.remove(join(dir, last.name));
-  else if (last && !reader.end.isCleanStop) await writeAnew(disk, dir, last.name, last.goodBytes);
+  // Behind the file `stopped` it is durable as it stands; the mark inside alone may have been read from memory.
+  else if (last && !hasStopped) await writeAnew(disk, dir, last.name, last.goodBytes);
   await disk.syncFolder(dir);
 }
 
 /**
  * Puts a durable copy of the good part in the place of the last segment. That cuts what is torn, and it makes sure of
- * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk.
+ * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk. The mark
+ * of a clean stop is no exception: a process killed while it wrote that leaves it to be read, and not yet on disk.
  */
 async function writeAnew(disk: Disk, dir: string, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = join(dir, name + TEMPORARY_SUFFIX);

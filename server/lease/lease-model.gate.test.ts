@@ -8,7 +8,7 @@ describe('lease domain beside the model, many and long histories', () => {
   it('agrees in every answer, and its indexes, snapshots and journal with its state', () => {
     fc.assert(
       fc.property(operationsArbitrary(400), (operations) => runHistory(leaseDomain, operations)),
-      { numRuns: 600 },
+      { numRuns: 250 },
     );
   });
 });

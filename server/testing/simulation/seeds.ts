@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { PROJECT_DIR } from '../project.ts';
 
-const PROJECT = resolve(import.meta.dirname, '../../..');
+/** Short-lived objects are what such runs make: a nursery that they fit into spares a tenth of the time. */
+export const NODE_FLAGS = ['--enable-source-maps', '--min-semi-space-size=32', '--max-semi-space-size=32'];
 /** A line for each finding, and how to see it again. */
 const FINDING = /^seed \d+: found at |^again: /;
 
@@ -30,7 +32,7 @@ export interface SeedsRun {
  * Runs seeds in processes of their own, one a core: compiled code without a test runner around it is several times as
  * fast. The first finding ends them all. Rejects where one ends in another way than with its own word on what it found.
  */
-export async function runSeeds({ first, count, operations, build = PROJECT, onSeed }: Seeds): Promise<SeedsRun> {
+export async function runSeeds({ first, count, operations, build = PROJECT_DIR, onSeed }: Seeds): Promise<SeedsRun> {
   const processes = Math.min(availableParallelism(), count);
   const lines: string[] = [];
   let doneCount = 0;
@@ -41,7 +43,7 @@ export async function runSeeds({ first, count, operations, build = PROJECT, onSe
     return spawn(
       process.execPath,
       [
-        '--enable-source-maps',
+        ...NODE_FLAGS,
         file,
         '--tally',
         ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),

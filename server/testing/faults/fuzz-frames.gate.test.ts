@@ -1,0 +1,19 @@
+import { availableParallelism } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import { inOwnProcess } from './in-own-process.ts';
+
+const SEED = Math.floor(Math.random() * 1e9);
+const FRAMES = 1_000_000;
+const PROCESSES = availableParallelism();
+
+describe(`${FRAMES} frames of any kind, seeds from ${SEED} on`, () => {
+  it('are each answered or end the socket, and leave a sound state', async () => {
+    const fuzz = inOwnProcess('fuzz-frames.js', 'fuzzFrames');
+    const cases = Math.ceil(FRAMES / PROCESSES);
+    const runs = await Promise.all(
+      Array.from({ length: PROCESSES }, (_, index) => fuzz({ seed: SEED + index, cases })),
+    );
+    expect(runs.flatMap(({ findings }) => findings)).toEqual([]);
+    expect(runs.reduce((sum, run) => sum + run.cases, 0)).toBeGreaterThanOrEqual(FRAMES);
+  });
+});

@@ -1,0 +1,130 @@
+import { type Bug, bug } from '../plant.ts';
+
+const BATCH = 'server/journal/batch.ts';
+const EVENTS = 'server/lease/events.ts';
+const GRANTS = 'server/lease/grants.ts';
+const JOURNAL = 'server/journal/journal.ts';
+const READER = 'server/journal/delta-reader.ts';
+const RECOVER = 'server/journal/recover.ts';
+const ROTATION = 'server/journal/snapshot-rotation.ts';
+const SEGMENT = 'server/journal/segment.ts';
+const SNAPSHOT = 'server/journal/snapshot.ts';
+
+/** Ways in which a journal loses what it has acknowledged, that what a power cut leaves must show. */
+export const CRASH_BUGS: readonly Bug[] = [
+  bug('a batch is acknowledged before it is on disk', [
+    SEGMENT,
+    'await this.#file.write(frame, this.#usedBytes);',
+    'this.#file.write(Buffer.from(frame), this.#usedBytes).catch(() => undefined);',
+  ]),
+  bug('a segment is not opened with O_DSYNC', [
+    SEGMENT,
+    "disk.open(path, 'createDurable')",
+    "disk.open(path, 'create')",
+  ]),
+  bug("a segment's name is not synced", [
+    SEGMENT,
+    'await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);',
+    'await disk.rename(prepared.path, join(dir, name));',
+  ]),
+  bug('a segment gets its header behind its name', [
+    SEGMENT,
+    '  await prepared.file.write(encodeDeltaHeader(header), 0);\n  await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);\n',
+    '  await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);\n  await prepared.file.write(encodeDeltaHeader(header), 0);\n',
+  ]),
+  bug('the next segment is named before the batch before it is complete', [
+    JOURNAL,
+    '      await this.#segment.write(bytes);\n',
+    '      const written = this.#segment.write(Buffer.from(bytes));\n      this.#position = lastPositionOf(batch);\n      this.#batchCrc = crc;\n      if (!this.#segment.fits(2 * bytes.length)) await this.#rotate();\n      await written;\n',
+  ]),
+  bug('a failed write is synced once more and taken for durable', [
+    SEGMENT,
+    'await this.#file.write(frame, this.#usedBytes);',
+    'await this.#file.write(frame, this.#usedBytes).catch(() => this.#file.sync());',
+  ]),
+  bug("a snapshot's name is not synced", [
+    SNAPSHOT,
+    '    throw error;\n  }\n  await disk.syncFolder(dir);',
+    '    throw error;\n  }',
+  ]),
+  bug('a snapshot is not synced', [SNAPSHOT, '      await file.sync();\n    } finally {', '    } finally {']),
+  bug('a failed sync of a snapshot is tried again', [
+    SNAPSHOT,
+    '      await file.sync();\n    } finally {',
+    '      await file.sync().catch(() => file.sync());\n    } finally {',
+  ]),
+  bug('the old snapshot goes before the new one is made', [
+    ROTATION,
+    'await takeSnapshot({ upToPosition, signal });',
+    'const [old] = (await listFolder(disk, dir)).snapshots;\n    if (old) await disk.remove(join(dir, old.name));\n    await takeSnapshot({ upToPosition, signal });',
+  ]),
+  bug('deltas go that the older snapshot needs', [
+    ROTATION,
+    '(deltas[index + 1]?.position ?? Infinity) <= ',
+    '(deltas[index + 1]?.position ?? Infinity) <= snapshots.at(-1)!.position + 1 || 0 > ',
+  ]),
+  bug('the good part of the last segment is not written anew', [
+    RECOVER,
+    'else if (last && !hasStopped) await writeAnew',
+    'else if (last && reader.tornTail) await writeAnew',
+  ]),
+  bug('the last segment is cut in its own place', [
+    RECOVER,
+    'const temporary = join(dir, name + TEMPORARY_SUFFIX);',
+    'const temporary = join(dir, name);',
+  ]),
+  bug('what is written anew is not synced', [
+    RECOVER,
+    '    await file.write(bytes, 0);\n    await file.sync();',
+    '    await file.write(bytes, 0);',
+  ]),
+  bug('the end of a recovery is not synced', [
+    RECOVER,
+    'await writeAnew(disk, dir, last.name, last.goodBytes);\n  await disk.syncFolder(dir);',
+    'await writeAnew(disk, dir, last.name, last.goodBytes);',
+  ]),
+  bug('the CRC of a batch is not checked', [
+    BATCH,
+    'if (crc !== crc32(bytes.subarray(offset, crcOffset))) return undefined;',
+    '',
+  ]),
+  bug('tokens are reserved in memory only', [
+    EVENTS,
+    "const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([\n",
+    "const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([\n  'TokensReserved',\n",
+  ]),
+  bug('tokens are reserved once they have been granted', [
+    GRANTS,
+    'if (lastToken > state.reservedToken) events',
+    'if (state.lastToken > state.reservedToken) events',
+  ]),
+];
+
+/** Ways in which damage goes unnoticed, that damage must show. */
+export const DAMAGE_BUGS: readonly Bug[] = [
+  bug('the CRC of a chunk of a snapshot is not checked', [
+    SNAPSHOT,
+    "      if (crc32(payload) !== crc) return bad(offset, 'a chunk is damaged');\n",
+    '',
+  ]),
+  bug('batches are not held to the chain', [
+    READER,
+    'if (batch.position !== this.#end.position + 1 || previousCrc !== this.#end.batchCrc) {',
+    'if (batch.position === 0 && previousCrc === 1) {',
+  ]),
+  bug(
+    'neither segments nor batches are held to the chain',
+    [
+      READER,
+      '} else if (header.firstPosition !== this.#end.position + 1 || header.previousCrc !== this.#end.batchCrc) {',
+      '} else if (header.firstPosition === 0) {',
+    ],
+    [
+      READER,
+      'if (batch.position !== this.#end.position + 1 || previousCrc !== this.#end.batchCrc) {',
+      'if (batch.position === 0 && previousCrc === 1) {',
+    ],
+  ),
+  bug('nothing is looked for behind a torn end', [READER, 'if (later) {', 'if (later && later.offset === 0) {']),
+  bug('deltas may begin anywhere', [READER, 'if (oldest && firstIndex < 0) {', 'if (oldest && firstIndex < -1) {']),
+];
