@@ -9,16 +9,15 @@ import type { CoordinatorFrame, Grant, WelcomeFrame } from '../protocol/frames.t
 import { deltaName } from './journal/file-names.ts';
 import { type CoordinatorProcess, dataFolder, samplePool, startCoordinator } from './testing/coordinator-process.ts';
 import { attachStrace, ONE_FILE_THREAD, parseTrace, whyNoStrace } from './testing/faults/strace.ts';
+import { isSkipped } from './testing/is-skipped.ts';
 import { WireClient } from './testing/wire-client.ts';
 
 const TTL_MS = 600_000;
 const FULL = { timeout: 120_000 };
 const acquire = (fields: object = {}) => ({ type: 'acquire', resource: 7, ttl_ms: TTL_MS, ...fields });
 
-const noStrace = await whyNoStrace();
-const noTmpfs = process.getuid?.() === 0 ? undefined : 'only root mounts';
-for (const why of [noStrace, noTmpfs])
-  if (why !== undefined) console.warn(`SKIPPED: some disks don't fail here: ${why}`);
+const cannotTrace = isSkipped('faults of the disk, for want of strace', await whyNoStrace());
+const cannotMount = isSkipped('a full disk', process.getuid?.() === 0 ? undefined : 'only root mounts');
 
 /** A coordinator with one session, and how to let its next call of a name fail. */
 async function serve(transport: string) {
@@ -79,7 +78,7 @@ describe('a restored copy, an unmounted volume', () => {
   });
 });
 
-describe.skipIf(noStrace !== undefined)('fsync or write fails (EIO)', () => {
+describe.skipIf(cannotTrace)('fsync or write fails (EIO)', () => {
   it.each(['uws', 'ws'])(
     'ends with exit 74, nothing acknowledged after it and no retry, over %s',
     async (transport) => {
@@ -98,7 +97,7 @@ describe.skipIf(noStrace !== undefined)('fsync or write fails (EIO)', () => {
   );
 });
 
-describe.skipIf(noStrace !== undefined)('a hanging disk', () => {
+describe.skipIf(cannotTrace)('a hanging disk', () => {
   it('answers overloaded past the backlog bound, and serves when the disk answers', { timeout: 60_000 }, async () => {
     const { coordinator, client, inject } = await serve('uws');
     const { client: other } = await WireClient.hello(coordinator.port);
@@ -141,7 +140,7 @@ describe.skipIf(noStrace !== undefined)('a hanging disk', () => {
   });
 });
 
-describe.skipIf(noTmpfs !== undefined)('no space', () => {
+describe.skipIf(cannotMount)('no space', () => {
   it('takes nothing new, keeps what ends and is renewed, and grants again without a restart', FULL, async () => {
     const disk = await smallDisk(32);
     const { poolFile } = await dataFolder(samplePool(200));

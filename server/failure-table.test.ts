@@ -25,14 +25,13 @@ import {
 } from './testing/data-copy.ts';
 import { DISK_FAILURES } from './testing/disk-failures.ts';
 import { CHANGING_CALLS, parseTrace, straceWrapper, whyNoStrace } from './testing/faults/strace.ts';
+import { isSkipped } from './testing/is-skipped.ts';
 import { WireClient } from './testing/wire-client.ts';
 
 const HEADER_BYTES = 512;
 const TTL_MS = 60_000;
 
-const noStrace = await whyNoStrace();
-if (noStrace !== undefined)
-  console.warn(`SKIPPED: no system calls are looked at here, for want of strace: ${noStrace}`);
+const cannotTrace = isSkipped('a look at system calls, for want of strace', await whyNoStrace());
 
 /** Ended by kill -9, ended by SIGTERM, and after two snapshots ended by kill -9. */
 let killed: LeftData;
@@ -206,24 +205,21 @@ describe('two coordinators on one folder', () => {
     expect(output.join('\n')).toContain('in use by another coordinator');
   });
 
-  it.skipIf(noStrace !== undefined)(
-    'and it has opened nothing for writing but the lock, and changed no name',
-    async () => {
-      const { dir, poolFile } = await dataFolder(samplePool(1));
-      await startCoordinator(['--data-dir', dir, '--pool', poolFile]);
-      const trace = `${dir}.trace`;
-      const wrapper = straceWrapper({ trace, calls: [...CHANGING_CALLS, 'open', 'link', 'rmdir', 'chmod', 'fchmod'] });
-      const { code } = await runCoordinator(['--data-dir', dir, '--pool', poolFile], {}, { wrapper }).exited;
-      expect(code).toBe(75);
-      const calls = parseTrace(await readFile(trace, 'utf8')).filter(
-        (call) => call.arguments.includes(dir) && !call.result?.startsWith('-1'),
-      );
-      const changing = calls.filter(
-        ({ call, arguments: given }) => !/^(openat|open)$/.test(call) || /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC/.test(given),
-      );
-      expect(changing.map(({ call, arguments: given }) => `${call} ${given.replaceAll(dir, '')}`)).toEqual([
-        expect.stringMatching(/^openat .*"\/lock", O_RDONLY\|O_CREAT/),
-      ]);
-    },
-  );
+  it.skipIf(cannotTrace)('and it has opened nothing for writing but the lock, and changed no name', async () => {
+    const { dir, poolFile } = await dataFolder(samplePool(1));
+    await startCoordinator(['--data-dir', dir, '--pool', poolFile]);
+    const trace = `${dir}.trace`;
+    const wrapper = straceWrapper({ trace, calls: [...CHANGING_CALLS, 'open', 'link', 'rmdir', 'chmod', 'fchmod'] });
+    const { code } = await runCoordinator(['--data-dir', dir, '--pool', poolFile], {}, { wrapper }).exited;
+    expect(code).toBe(75);
+    const calls = parseTrace(await readFile(trace, 'utf8')).filter(
+      (call) => call.arguments.includes(dir) && !call.result?.startsWith('-1'),
+    );
+    const changing = calls.filter(
+      ({ call, arguments: given }) => !/^(openat|open)$/.test(call) || /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC/.test(given),
+    );
+    expect(changing.map(({ call, arguments: given }) => `${call} ${given.replaceAll(dir, '')}`)).toEqual([
+      expect.stringMatching(/^openat .*"\/lock", O_RDONLY\|O_CREAT/),
+    ]);
+  });
 });

@@ -7,7 +7,7 @@
  * last segment of a folder can end in a torn batch, and a good header proves every position before its own.
  */
 import { join } from 'node:path';
-import type { Disk, DiskFile } from './disk.ts';
+import { type Disk, type DiskFile, isShortage } from './disk.ts';
 import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
 import { fillWithZeros } from './room.ts';
@@ -37,7 +37,8 @@ export async function prepareSegment(
     await fillWithZeros(file, 0, sizeBytes);
     return { file, path, sizeBytes };
   } catch (error) {
-    await discardSegment(disk, { file, path, sizeBytes }).catch(() => undefined);
+    // After any other failure the process ends, and no commit may come between.
+    if (isShortage(error)) await discardSegment(disk, { file, path, sizeBytes }).catch(() => undefined);
     throw error;
   }
 }

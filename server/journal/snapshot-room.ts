@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, isShortage } from './disk.ts';
 import { SNAPSHOT_ROOM_NAME } from './file-names.ts';
 import { fillWithZeros, untilThereIsRoom } from './room.ts';
 
@@ -108,9 +108,12 @@ export class SnapshotRoom {
     const file = await disk.open(join(dir, SNAPSHOT_ROOM_NAME), 'keep');
     try {
       await fillWithZeros(file, this.#bytes, wantedBytes);
-    } finally {
-      await file.close();
+    } catch (error) {
+      // After any other failure the process ends, and no commit may come between.
+      if (isShortage(error)) await file.close();
+      throw error;
     }
+    await file.close();
     this.#bytes = wantedBytes;
     return true;
   }

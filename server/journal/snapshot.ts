@@ -12,7 +12,7 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SnapshotRecord } from '../coordinator/replica.ts';
-import type { Disk, DiskFile } from './disk.ts';
+import { type Disk, type DiskFile, isDiskFailure } from './disk.ts';
 import { decodeSnapshotHeader, encodeSnapshotHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
 import { SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import { packValue, unpackValues } from './msgpack.ts';
@@ -44,20 +44,27 @@ export async function writeSnapshot(
   const temporary = SNAPSHOT_ROOM_NAME;
   const file = await disk.open(join(dir, temporary), 'keep');
   try {
-    try {
-      await file.truncate(await writeRecords(file, header, records));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeRecordsAndClose(file, header, records);
     const check = await checkSnapshot(disk, dir, temporary, header.position);
     if (!check.good) throw new Error(`${temporary} can't be read back: ${check.reason} at byte ${check.offset}`);
     await disk.rename(join(dir, temporary), join(dir, name));
   } catch (error) {
-    await disk.remove(join(dir, temporary)).catch(() => undefined);
+    // After a failure of the disk the process ends, and no commit may come between.
+    if (!isDiskFailure(error)) await disk.remove(join(dir, temporary)).catch(() => undefined);
     throw error;
   }
   await disk.syncFolder(dir);
+}
+
+async function writeRecordsAndClose(file: DiskFile, header: SnapshotHeader, records: Iterable<SnapshotRecord>) {
+  try {
+    await file.truncate(await writeRecords(file, header, records));
+    await file.sync();
+  } catch (error) {
+    if (!isDiskFailure(error)) await file.close();
+    throw error;
+  }
+  await file.close();
 }
 
 /** Resolves to the bytes written. */

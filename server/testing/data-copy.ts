@@ -28,8 +28,8 @@ export async function leftBy(signal: 'SIGTERM' | 'SIGKILL', runs = 1): Promise<L
   let coordinator: CoordinatorProcess | undefined;
   try {
     for (let run = 1; run < runs; run += 1) {
-      // The changed pool file alone writes enough for a snapshot at the next start.
-      coordinator = await startForCrash({ ...at, random: () => run / runs });
+      // A changed pool file alone writes enough for a snapshot at the next start.
+      coordinator = await startForCrash({ ...at, random: () => run / (10 * runs) });
       if (run > 1) await said(coordinator, 'snapshot made');
       await coordinator.kill('SIGKILL');
     }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isSkipped } from '../is-skipped.ts';
 import { plantedBuild, type SourceEdit } from '../planted-build.ts';
 import { whyNoLoopMount } from './loop-mount.ts';
-import { powerCuts } from './power-cuts.ts';
+import { powerCuts, powerCutsExt4 } from './power-cuts.ts';
 
 const SEED = Math.floor(Math.random() * 1e9);
 const CUTS = 50;
@@ -18,10 +19,9 @@ const NO_FSYNC: readonly SourceEdit[] = [
   },
 ];
 
-const whyNot = await whyNoLoopMount('ext4');
-if (whyNot !== undefined) console.warn(`SKIPPED: no power is cut here, for want of loop mounts: ${whyNot}`);
+const cannotRun = isSkipped('power cuts, for want of loop mounts', await whyNoLoopMount('ext4'));
 
-describe.skipIf(whyNot !== undefined)('power cuts on ext4', () => {
+describe.skipIf(cannotRun)('power cuts on ext4', () => {
   let control: Awaited<ReturnType<typeof plantedBuild>>;
   beforeAll(async () => {
     control = await plantedBuild(NO_FSYNC);
@@ -29,7 +29,7 @@ describe.skipIf(whyNot !== undefined)('power cuts on ext4', () => {
   afterAll(() => control.remove());
 
   it(`lose nothing acknowledged in ${CUTS} cuts`, async () => {
-    expect(await powerCuts({ fileSystem: 'ext4' })({ seed: SEED, cases: CUTS })).toEqual({ cases: CUTS, findings: [] });
+    expect(await powerCutsExt4({ seed: SEED, cases: CUTS })).toEqual({ cases: CUTS, findings: [] });
   });
 
   it('lose what was acknowledged where nothing is forced to the disk: the control', async () => {

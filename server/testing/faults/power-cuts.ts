@@ -46,6 +46,11 @@ export function powerCuts({ fileSystem, build }: PowerCutsOptions): FaultRun {
   };
 }
 
+/** What the gate runs, and the soak too. */
+export const powerCutsExt4 = powerCuts({ fileSystem: 'ext4' });
+/** For the soak. */
+export const powerCutsXfs = powerCuts({ fileSystem: 'xfs' });
+
 interface Cuts {
   readonly random: () => number;
   readonly crashes: number;
