@@ -53,10 +53,10 @@ export const CRASH_BUGS: readonly Bug[] = [
     '      await file.sync();\n    } finally {',
     '      await file.sync().catch(() => file.sync());\n    } finally {',
   ]),
-  bug('the old snapshot goes before the new one is made', [
+  bug('the older snapshot goes with what it made needless', [
     ROTATION,
-    'await takeSnapshot({ upToPosition, signal });',
-    'const [old] = (await listFolder(disk, dir)).snapshots;\n    if (old) await disk.remove(join(dir, old.name));\n    await takeSnapshot({ upToPosition, signal });',
+    'snapshots.filter(({ position }) => position < old',
+    'snapshots.filter(({ position }) => position <= old',
   ]),
   bug('deltas go that the older snapshot needs', [
     ROTATION,

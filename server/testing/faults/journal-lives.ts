@@ -9,7 +9,7 @@ import { type Recovered, recover } from '../../journal/recover.ts';
 import { Random } from '../simulation/random.ts';
 import { beginning, type Facts, type HistoryPlace, type Life, placeOf, stateText } from './journal-history.ts';
 import { counterLoad, type JournalLoad, type LoadBatch, leaseLoad, STILL_UTC_MS } from './journal-load.ts';
-import { DiskState, SimulatedDisk } from './simulated-disk.ts';
+import { DiskState, type DurableKind, SimulatedDisk } from './simulated-disk.ts';
 
 export const DIR = '/data';
 /** Small, so that a few dozen batches make segments end and snapshots due. */
@@ -21,6 +21,8 @@ const BATCHES_PER_LIFE = 14;
 const OPERATIONS_PER_LIFE = 90;
 const OPERATIONS_OF_START = 12;
 const OPERATIONS_OF_STOP = 8;
+/** Each as likely: a batch, a file that is complete, anything at all. */
+const ERRORS: readonly (DurableKind | undefined)[] = ['durableWrite', 'sync', undefined];
 /** Turns in which nothing is left to be done, and a life goes on: it waits for what never comes. */
 const IDLE_TURNS_MAX = 10;
 
@@ -127,7 +129,7 @@ class LivesRecorder {
       if (!end.isAtStop || this.#isStopping) untilEnd -= 1;
       if (untilEnd === 0 && end.kind === 'kill') break;
       const isFailing = untilEnd <= 0 && end.kind === 'error' && !this.#hasFailed;
-      if (isFailing && disk.failOne(random, end.isOfSync)) this.#hasFailed = true;
+      if (isFailing && disk.failOne(random, end.errorOf)) this.#hasFailed = true;
       else disk.endOne(random);
     }
     // The end of a process is the end of all that it has in flight, a snapshot in its worker too.
@@ -141,12 +143,12 @@ class LivesRecorder {
   #drawEnd(): LifeEnd {
     const random = this.#random;
     const dice = random.below(10);
-    const kind = dice < 5 ? 'kill' : dice < 8 ? 'error' : 'stop';
+    const kind = dice < 4 ? 'kill' : dice < 8 ? 'error' : 'stop';
     // Start and stop are short, and the most happens there.
     const when = random.below(4);
     const after =
       1 + random.below(when === 0 ? OPERATIONS_OF_START : when === 1 ? OPERATIONS_OF_STOP : OPERATIONS_PER_LIFE);
-    return { kind, after, isAtStop: when === 1, isOfSync: random.below(2) === 0 };
+    return { kind, after, isAtStop: when === 1, errorOf: ERRORS[random.below(ERRORS.length)] };
   }
 
   async #live(disk: SimulatedDisk): Promise<void> {
@@ -224,8 +226,8 @@ interface LifeEnd {
   readonly kind: 'kill' | 'error' | 'stop';
   readonly after: number;
   readonly isAtStop: boolean;
-  /** The error is that of a file's sync. */
-  readonly isOfSync: boolean;
+  /** What an error strikes. */
+  readonly errorOf: DurableKind | undefined;
 }
 
 function isDamage(error: unknown): boolean {

@@ -69,7 +69,7 @@ describe('a power cut', () => {
     slow.endOne(random);
     await writing;
     const syncing = opening.sync();
-    expect(slow.failOne(random, true)).toBe(true);
+    expect(slow.failOne(random, 'sync')).toBe(true);
     await expect(syncing).rejects.toThrow('EIO');
     await file.sync();
     expect(state.files.get(state.names.get('a')!)!.sectors.get(0)!.at(-1)!.value[0]).toBe(2);

@@ -66,10 +66,13 @@ function apply(names: Map<string, number>, { name, file, gone }: FolderChange): 
   else names.set(name, file);
 }
 
+/** The sync of a file, or a write to one opened with O_DSYNC. */
+export type DurableKind = 'sync' | 'durableWrite';
+
 /** A change of the disk in its two moments, and what becomes of it where it fails or its process dies in between. */
 interface Change {
-  /** Of a file. */
-  readonly isSync?: boolean;
+  /** Whether it is one of those by which a file becomes durable. */
+  readonly kind?: DurableKind;
   begin(operation: number): void;
   end(operation: number): void;
   fail(operation: number, random: Random): void;
@@ -115,9 +118,9 @@ export class SimulatedDisk implements Disk {
     ended!.resolve();
   }
 
-  /** False where only a sync is to fail, and none is in flight. */
-  failOne(random: Random, onlySync: boolean): boolean {
-    const failing = this.#inFlight.filter(({ change }) => change.isSync || !onlySync);
+  /** One of a kind, or any one. False where none is in flight. */
+  failOne(random: Random, kind: DurableKind | undefined): boolean {
+    const failing = this.#inFlight.filter(({ change }) => kind === undefined || change.kind === kind);
     if (failing.length === 0) return false;
     const failed = failing[random.below(failing.length)];
     this.#inFlight.splice(this.#inFlight.indexOf(failed!), 1);
@@ -237,6 +240,7 @@ export class SimulatedDisk implements Disk {
       update((held) => held.undo(operation, offset + random.below(bytes.length + 1)));
     };
     return this.#perform({
+      ...(isDurable ? { kind: 'durableWrite' as const } : {}),
       begin: (operation) => update((held) => held.write(bytes, offset, operation)),
       end: (operation) => {
         if (isDurable) update((held) => held.commit(operation, true));
@@ -254,7 +258,7 @@ export class SimulatedDisk implements Disk {
 
   #sync(file: number): Promise<void> {
     return this.#perform({
-      isSync: true,
+      kind: 'sync',
       begin: () => undefined,
       end: (operation) => this.#update(file, (held) => held.commit(operation, false)),
       fail: (operation) => this.#update(file, (held) => held.fail(operation, false)),
