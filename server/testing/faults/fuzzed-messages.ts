@@ -10,6 +10,8 @@ const TTL_MS_MAX = 4_000;
 /** Deeper than any peer may nest, and deep enough to exhaust the stack of whoever recurses. */
 const DEPTH_MAX = 20_000;
 const BYTES_CHANGED_MAX = 4;
+/** Frames of one message to a session that is to last, at most. */
+const TAME_BATCH_MAX = 12;
 /** First bytes of MessagePack that say more than they seem to: ext types, huge lengths, numbers of eight bytes. */
 const TELLING_BYTES = [0xc1, 0xc6, 0xc7, 0xc9, 0xcb, 0xcf, 0xd3, 0xd4, 0xd8, 0xdb, 0xdd, 0xdf, 0x00, 0x7f, 0x80, 0xff];
 const TELLING_TEXTS = ['{', '}', '[', ']', '"', ',', ':', '\\u0000', '\\ud800', '1e999', '-0', 'null', '__proto__'];
@@ -46,7 +48,7 @@ export class FuzzedMessages {
   tame(codec: Codec, known: Known, isBatch: boolean): Uint8Array | string {
     const frame = this.#random.chance(0.7) ? this.#frame(known) : this.#altered(known);
     const isAlone = !isBatch || this.#random.chance(0.6);
-    return this.#encode(codec, isAlone ? frame : [frame, ...this.#frames(known, this.#random.below(6))]);
+    return this.#encode(codec, isAlone ? frame : [frame, ...this.#frames(known, this.#random.below(TAME_BATCH_MAX))]);
   }
 
   wild(codec: Codec, known: Known): Uint8Array | string {
