@@ -7,12 +7,13 @@ import type { FaultRun, FaultRunResult } from './fault-run.ts';
 
 /**
  * The same run in a process of its own, compiled: several times as fast as within a test runner, and with a heap of its own
- * to look at. `file` is the compiled module in this folder, `name` its export. Rejects where the process ends without
+ * to look at. `file` is the compiled module in this folder, `name` its export,
+ * `build` what holds `dist/`. Rejects where the process ends without
  * a result.
  */
-export function inOwnProcess(file: string, name: string): FaultRun {
+export function inOwnProcess(file: string, name: string, build = PROJECT_DIR): FaultRun {
   return ({ seed, cases, onProgress }) => {
-    const runner = join(PROJECT_DIR, 'dist/server/testing/faults/run-fault.js');
+    const runner = join(build, 'dist/server/testing/faults/run-fault.js');
     const flags = ['--seed', String(seed), '--cases', String(cases)];
     const child = spawn(process.execPath, [...NODE_FLAGS, runner, file, name, ...flags], {
       stdio: ['ignore', 'pipe', 'inherit'],
