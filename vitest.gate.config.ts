@@ -1,35 +1,34 @@
-import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that keep every core busy by themselves, by processes of their own or in the test runner; the rest mostly waits. */
-const BUSY = [
-  'server/testing/simulation/*.gate.test.ts',
-  'server/testing/faults/{fuzz-frames,crash-states,corruption}*.gate.test.ts',
-  'server/**/*bugs.gate.test.ts',
-  'server/lease/lease-model.gate.test.ts',
-];
-const ALL = '{protocol,server,examples}/**/*.gate.test.ts';
+/** Parts of the names of the files that take longest, the longest first. */
+const LONGEST = ['simulation/simulation', 'power-cuts', 'system-call', 'server/crash', 'planted-bugs', 'crash-states'];
+
+/** What takes long begins first, so that nothing long is left for one core at the end. */
+class LongestFirst extends BaseSequencer {
+  override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = LONGEST.findIndex((part) => moduleId.includes(part));
+      return place < 0 ? LONGEST.length : place;
+    };
+    return Promise.resolve([...files].sort((one, other) => rank(one) - rank(other)));
+  }
+}
 
 /**
  * The large sizes: simulations and fault tests. CI runs them after the plain tests.
  *
- * Two projects side by side: of the busy ones one file at a time, each with all cores, and beside it, likewise one at a
- * time, those that wait for processes, disks and deadlines. So cores are idle only while nothing is left to compute, and
- * no test's deadlines are at the mercy of more than one that computes.
+ * Three files at a time on two cores: the simulation, which computes on both of them to the end; what waits for processes,
+ * disks and deadlines beside it; and what else computes. More would only stretch the deadlines of those that wait.
  */
 export default defineConfig({
   test: {
     globalSetup: 'server/testing/build.ts',
+    include: ['{protocol,server,examples}/**/*.gate.test.ts'],
     testTimeout: 600_000,
     hookTimeout: 60_000,
-    maxConcurrency: availableParallelism(),
-    maxWorkers: 2,
-    projects: [
-      { extends: true, test: { name: 'busy', include: BUSY, fileParallelism: false } },
-      {
-        extends: true,
-        test: { name: 'waiting', include: [ALL], exclude: [...BUSY, '**/node_modules/**'], fileParallelism: false },
-      },
-    ],
+    maxConcurrency: 2,
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
   },
 });

@@ -83,7 +83,7 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
 
   const clock = clockFrom(recovered.clockMs);
   // Nobody is there to be told before the domains are mounted; they begin with what the journal says then.
-  let onStorage = (_: StorageLevel) => {};
+  let onStorage: (level: StorageLevel) => void = () => {};
   const epoch = recovered.epoch + 1;
   const journal = await openJournal({
     disk: nodeDisk,

@@ -48,7 +48,7 @@ describe('leasehold journal verify', () => {
     expect(lines[1]).toMatch(
       /^\d{20}\.delta +positions 19–57 {2}39 batches, 39 events {2}20,480 bytes {2}2026-01-05T\S+Z {2}good$/,
     );
-    expect(lines.at(-2)).toBe('note: half.snapshot.tmp: no fault: it is being made, or a start removes it');
+    expect(lines).toContain('note: half.snapshot.tmp: no fault: it is being made, or a start removes it');
     expect(lines.at(-1)).toBe(`4 deltas, 2 snapshots, up to position ${files.lastPosition}: no faults`);
     expect(stdout).not.toContain(PLANTED);
     expect(await looks(files.dir)).toEqual(before);

@@ -66,9 +66,9 @@ export interface JournalOptions {
   /** How many things live that an event must end some day: room is kept for that. Absent: none. */
   readonly liveCount?: () => number;
   /** There is more or less room than before; `storage` says how much. */
-  onStorage?(level: StorageLevel): void;
+  readonly onStorage?: (level: StorageLevel) => void;
   /** The disk has failed beside an append: nothing is written any more, and the process should end. Called once. */
-  onFailure?(error: Error): void;
+  readonly onFailure?: (error: Error) => void;
 }
 
 type Ended = Exclude<AppendOutcome, { outcome: 'durable' }>;

@@ -12,9 +12,9 @@ export interface PreparedSegmentsOptions {
   readonly segmentBytes: number;
   readonly scheduler: Scheduler;
   /** Whether there is room has been found out. */
-  onRoom(): void;
+  readonly onRoom: () => void;
   /** Anything but a shortage: the disk can't be trusted any more. Called once. */
-  onFailure(error: Error): void;
+  readonly onFailure: (error: Error) => void;
 }
 
 /** Segments filled with zeros ahead, in the background: room for events that nobody else can take any more. */
@@ -28,7 +28,7 @@ export class PreparedSegments {
   /** One is made at a time; never rejects. */
   #making: Promise<void> | undefined;
   /** A rotation and a snapshot at most. */
-  readonly #waiting: { resolve(): void; reject(error: Error): void }[] = [];
+  readonly #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
   constructor(options: PreparedSegmentsOptions) {
     this.#options = options;

@@ -9,9 +9,9 @@ export interface SnapshotRoomOptions {
   readonly dir: string;
   readonly scheduler: Scheduler;
   /** Whether there is room has been found out. */
-  onRoom(): void;
+  readonly onRoom: () => void;
   /** Anything but a shortage: the disk can't be trusted any more. Called once. */
-  onFailure(error: Error): void;
+  readonly onFailure: (error: Error) => void;
 }
 
 /** A file of zeros that the next snapshot is written over, so that it finds room on a disk that is full by then. */

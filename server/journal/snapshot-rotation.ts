@@ -43,9 +43,9 @@ export interface SnapshotRotationOptions {
   readonly storage: StorageWatch;
   readonly log: JournalLog;
   /** The time for a snapshot by age has come: the journal answers with `takeNow`, if there is anything new. */
-  onAge(): Promise<void>;
+  readonly onAge: () => Promise<void>;
   /** The disk can't be trusted any more. */
-  onFailure(error: Error): void;
+  readonly onFailure: (error: Error) => void;
 }
 
 export class SnapshotRotation {

@@ -26,9 +26,9 @@ export interface StorageWatchOptions {
   /** How many things live that an event must end some day: leases, sessions, waits. */
   readonly liveCount: () => number;
   readonly hasSnapshots: boolean;
-  onLevel(level: StorageLevel): void;
+  readonly onLevel: (level: StorageLevel) => void;
   /** The disk can't be trusted any more. */
-  onFailure(error: Error): void;
+  readonly onFailure: (error: Error) => void;
 }
 
 /** Holds the reserve (room.ts) and says how much room there is. */

@@ -123,7 +123,7 @@ const POLL = { timeout: 10_000, interval: 20 };
 
 async function started(options: Partial<JournalOptions> = {}) {
   const dir = await temporaryFolder();
-  const disk = new SmallDisk();
+  const disk = smallDisk();
   const levels: StorageLevel[] = [];
   const run = await JournalRun.start(dir, {
     disk,
@@ -139,21 +139,16 @@ async function prepared(dir: string): Promise<string[]> {
 }
 
 /** The real one, but that it says how much is free, and gives no new file any room while it is full. */
-class SmallDisk implements Disk {
-  free = 100 * MIB;
-  isFull = false;
-  readonly list = nodeDisk.list;
-  readonly rename = nodeDisk.rename;
-  readonly remove = nodeDisk.remove;
-  readonly makeFolder = nodeDisk.makeFolder;
-  readonly syncFolder = nodeDisk.syncFolder;
-
-  open(...[path, mode]: Parameters<Disk['open']>): ReturnType<Disk['open']> {
-    const isNew = mode === 'create' || mode === 'createDurable';
-    return this.isFull && isNew ? Promise.reject(systemError('ENOSPC')) : nodeDisk.open(path, mode);
-  }
-
-  freeBytes(): Promise<number> {
-    return Promise.resolve(this.isFull ? 0 : this.free);
-  }
+function smallDisk() {
+  const disk = {
+    ...nodeDisk,
+    free: 100 * MIB,
+    isFull: false,
+    open(...[path, mode]: Parameters<Disk['open']>): ReturnType<Disk['open']> {
+      const isNew = mode === 'create' || mode === 'createDurable';
+      return disk.isFull && isNew ? Promise.reject(systemError('ENOSPC')) : nodeDisk.open(path, mode);
+    },
+    freeBytes: () => Promise.resolve(disk.isFull ? 0 : disk.free),
+  };
+  return disk;
 }

@@ -7,9 +7,11 @@ import type { Random } from '../simulation/random.ts';
 /** Resources of the pool, and one that isn't there. */
 const RESOURCES = [1, 2, 3, 99];
 const TTL_MS_MAX = 4_000;
-/** Deeper than any peer may nest, and deep enough to exhaust the stack of whoever recurses. */
-const DEPTH_MAX = 20_000;
+/** Far deeper than any peer may nest, within what a frame may be long. */
+const DEPTH_MAX = 8_000;
 const BYTES_CHANGED_MAX = 4;
+/** Frames of one message to a session that is to last, at most. */
+const TAME_BATCH_MAX = 12;
 /** First bytes of MessagePack that say more than they seem to: ext types, huge lengths, numbers of eight bytes. */
 const TELLING_BYTES = [0xc1, 0xc6, 0xc7, 0xc9, 0xcb, 0xcf, 0xd3, 0xd4, 0xd8, 0xdb, 0xdd, 0xdf, 0x00, 0x7f, 0x80, 0xff];
 const TELLING_TEXTS = ['{', '}', '[', ']', '"', ',', ':', '\\u0000', '\\ud800', '1e999', '-0', 'null', '__proto__'];
@@ -36,7 +38,12 @@ type Loose = Record<string, unknown>;
 export class FuzzedMessages {
   readonly #random: Random;
   /** Writes what our own encoder never would: ext types, records, undefined. */
-  readonly #loose = new Packr({ useRecords: false, moreTypes: true, encodeUndefinedAsNil: false });
+  readonly #loose = new Packr({
+    useRecords: false,
+    variableMapSize: true,
+    moreTypes: true,
+    encodeUndefinedAsNil: false,
+  });
 
   constructor(random: Random) {
     this.#random = random;
@@ -46,7 +53,7 @@ export class FuzzedMessages {
   tame(codec: Codec, known: Known, isBatch: boolean): Uint8Array | string {
     const frame = this.#random.chance(0.7) ? this.#frame(known) : this.#altered(known);
     const isAlone = !isBatch || this.#random.chance(0.6);
-    return this.#encode(codec, isAlone ? frame : [frame, ...this.#frames(known, this.#random.below(6))]);
+    return this.#encode(codec, isAlone ? frame : [frame, ...this.#frames(known, this.#random.below(TAME_BATCH_MAX))]);
   }
 
   wild(codec: Codec, known: Known): Uint8Array | string {
@@ -253,14 +260,11 @@ export class FuzzedMessages {
   #large(codec: Codec, known: Known): Uint8Array | string {
     const random = this.#random;
     const id = known.nextId();
-    const isText = codec.subprotocol === SUBPROTOCOL_JSON;
     switch (random.below(4)) {
       case 0:
         return this.#encode(codec, { type: 'ping', id, more: 'x'.repeat(FRAME_BYTES_MAX) });
-      case 1: {
-        const depth = 1 + random.below(DEPTH_MAX);
-        return isText ? '['.repeat(depth) : Buffer.concat([Buffer.alloc(depth, 0x91), Buffer.of(0xc0)]);
-      }
+      case 1:
+        return this.#deep(codec, id, Math.ceil(random.magnitude(8, DEPTH_MAX)));
       case 2:
         return this.#encode(
           codec,
@@ -269,5 +273,19 @@ export class FuzzedMessages {
       default:
         return this.#encode(codec, { type: 'renew', id, leases: Array.from({ length: 2_000 }, (_, index) => index) });
     }
+  }
+
+  /** An acquire that is sound but for its condition: `{not: {not: {…}}}`. */
+  #deep(codec: Codec, id: number, depth: number): Uint8Array | string {
+    const frame = { type: 'acquire', id, resource: 1, ttl_ms: 1_000 };
+    const message = this.#encode(codec, frame);
+    if (typeof message === 'string') {
+      return `${message.slice(0, -1)},"where":${'{"not":'.repeat(depth)}{}${'}'.repeat(depth + 1)}`;
+    }
+    const where = Buffer.concat([Buffer.of(0xa5), Buffer.from('where')]);
+    const not = Buffer.concat([Buffer.of(0x81, 0xa3), Buffer.from('not')]);
+    const fields = Object.keys(frame).length;
+    const levels = Array.from({ length: depth }, () => not);
+    return Buffer.concat([Buffer.of(0x80 | (fields + 1)), message.subarray(1), where, ...levels, Buffer.of(0x80)]);
   }
 }
