@@ -26,6 +26,7 @@ import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.t
 import { leaseDomain } from './lease/lease-domain.ts';
 import { leaseRoutes } from './lease/routes.ts';
 import type { LeaseState } from './lease/state.ts';
+import { tokenFloorAt } from './lease/token-floor.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { PoolAtStart, readPool } from './pool-at-start.ts';
 import { recoverFolder, snapshotInWorker } from './replay.ts';
@@ -36,11 +37,6 @@ import type { Transport } from './transports/transport.ts';
 
 /** A closing handshake that takes longer is cut off. */
 const CLOSE_TIMEOUT_MS = 1_000;
-/** Tokens of a run begin above seconds since 2025 × 2²⁰: above those of every earlier run, lost and restored ones too. */
-const TOKEN_EPOCH_MS = Date.UTC(2025, 0, 1);
-const TOKENS_PER_SECOND = 2 ** 20;
-/** Well below the last token there can be; reached in the year 2297. */
-const TOKEN_FLOOR_MAX = 2 ** 53 - 2 ** 40;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 
@@ -180,8 +176,8 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
 
 /** Everything that a run begins with, each durable before the next; nobody is served before. */
 async function firstCommands(leases: Leases, config: Config, run: { epoch: number; suspendMs: number }): Promise<void> {
-  const tokenFloor = Math.max(0, Math.floor((Date.now() - TOKEN_EPOCH_MS) / 1_000)) * TOKENS_PER_SECOND;
-  if (tokenFloor > TOKEN_FLOOR_MAX) {
+  const tokenFloor = tokenFloorAt(Date.now());
+  if (tokenFloor === undefined) {
     throw new Refusal(EXIT.usage, `the clock says ${new Date().toISOString()}: tokens would run out of their 53 bits`);
   }
   await new Promise((resolve) => {

@@ -1,9 +1,11 @@
 import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts';
-import { CLOSE, type ErrorCode } from '../../protocol/codes.ts';
+import { CLOSE } from '../../protocol/codes.ts';
 import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
 import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import type { Rejected } from '../lease/commands.ts';
 import { FrameHandler } from './frame-handler.ts';
 import { Inbox, weightOf } from './inbox.ts';
+import { errorFrame, overloaded } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
 
@@ -254,7 +256,7 @@ export class Connection implements SocketHandlers {
       this.#sendError({ code: 'unsupported_protocol', message, path: 'protocol', id: hello.id });
       return this.end(CLOSE.unsupportedProtocol, 'unsupported protocol');
     }
-    if (this.#hub.isOverloaded) return this.refuse('overloaded', 'the disk is behind; try again later', hello.id);
+    if (this.#hub.isOverloaded) return this.refuse(overloaded(), hello.id);
     this.#phase = 'greeting';
     this.#cancelHelloTimer();
     this.#isBatch = hello.batch ?? false;
@@ -266,10 +268,17 @@ export class Connection implements SocketHandlers {
     this.#handler = new FrameHandler(this.#hub, this, session);
   }
 
+  /** The hub's decision on `hello`: no session. What came behind it is passed over; `refuse` follows when it may leave. */
+  turnAway(): void {
+    if (this.#phase === 'ended') return;
+    this.#phase = 'leaving';
+    this.#isBatch = false;
+  }
+
   /** The hub's refusal of `hello`. */
-  refuse(code: ErrorCode, message: string, id: number): void {
-    this.#sendError({ code, message, id });
-    this.end(CLOSE.overloaded, message);
+  refuse(rejected: Rejected, id: number): void {
+    this.send(errorFrame(id, rejected));
+    this.end(CLOSE.overloaded, rejected.message);
   }
 
   #finish(how: 'bye' | 'dropped' | 'suspended'): void {

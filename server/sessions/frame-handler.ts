@@ -12,11 +12,8 @@ import type {
 } from '../../protocol/frames.ts';
 import type { Holder } from '../lease/holder.ts';
 import type { Connection } from './connection.ts';
-import { acquireFrame, errorFrame, renewalEntry, unsupported } from './outgoing-frames.ts';
+import { acquireFrame, errorFrame, overloaded, renewalEntry, unsupported } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
-
-/** How long a turned-away client is asked to wait. */
-const OVERLOADED_RETRY_MS = 1_000;
 
 /** What a session asks, as commands; what it is answered, as frames. */
 export class FrameHandler {
@@ -41,14 +38,7 @@ export class FrameHandler {
       frame.type !== 'ping'
     ) {
       // It saw nothing that could be lost, and behind the disk it would come when it is no longer true.
-      const message = 'the disk is behind; try again later';
-      return this.#send({
-        type: 'error',
-        id: frame.id,
-        code: 'overloaded',
-        message,
-        retry_after_ms: OVERLOADED_RETRY_MS,
-      });
+      return this.#send(errorFrame(frame.id, overloaded()));
     }
     switch (frame.type) {
       case 'acquire':

@@ -57,6 +57,14 @@ export function errorFrame(id: number, { code, message, path, retryAfterMs }: Re
   };
 }
 
+/** How long a turned-away client is asked to wait. */
+const OVERLOADED_RETRY_MS = 1_000;
+
+export function overloaded(): Rejected {
+  const message = 'the disk is behind; try again later';
+  return { type: 'rejected', code: 'overloaded', message, retryAfterMs: OVERLOADED_RETRY_MS };
+}
+
 export function unsupported(id: number, path: string, message: string): CoordinatorFrame {
   return { type: 'error', id, code: 'unsupported', message: `${path}: ${message}`, path };
 }

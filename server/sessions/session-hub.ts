@@ -182,7 +182,7 @@ export class SessionHub {
         sessionsMax: this.limits.sessionsMax,
       },
       (answer) => {
-        if (answer.type === 'rejected') return connection.refuse(answer.code, answer.message, hello.id);
+        if (answer.type === 'rejected') return connection.refuse(answer, hello.id);
         connection.send({
           type: 'welcome',
           id: hello.id,
@@ -198,7 +198,7 @@ export class SessionHub {
         });
       },
       (answer) => {
-        if (answer.type === 'rejected') return;
+        if (answer.type === 'rejected') return connection.turnAway();
         const older = this.#bySession.get(answer.session);
         if (connection.isEnded) return older ? undefined : this.#drop(answer.session, 'dropped');
         this.#bySession.set(answer.session, connection);

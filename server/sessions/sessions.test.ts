@@ -117,6 +117,17 @@ describe('a session', () => {
     expect(peer.types).toEqual(['welcome', 'granted', 'pong']);
   });
 
+  it('that is refused for a full disk is told so first, and nothing that came behind its hello is taken', async () => {
+    const { scheduler, hub, leases } = await start();
+    leases.execute({ type: 'SetStorage', level: 'low' }, () => {});
+    const peer = new Peer(hub);
+    peer.send({ type: 'hello', id: 1, protocol: 1, batch: true });
+    peer.send(acquire(2));
+    await scheduler.advance(10);
+    expect(peer.frames).toMatchObject([{ type: 'error', id: 1, code: 'storage_full', retry_after_ms: 1_000 }]);
+    expect(peer.closed).toBe(4003);
+  });
+
   it('is told at once that the disk hangs, and so is whoever comes', async () => {
     const { scheduler, log, open } = await start();
     const [first, idle] = [await open(), await open()];

@@ -24,6 +24,8 @@ export type Invariant =
   | 'sessions'
   /** No restart prolongs a lease by more than the coordinator's clock may be behind on disk. */
   | 'clock'
+  /** On a disk that is nearly full nothing new begins. */
+  | 'storage'
   /** Indexes say what the state says. */
   | 'indexes'
   /** The journal replayed, and the snapshot restored, give the live state. */

@@ -1,5 +1,6 @@
 import type { LeaseCommand } from '../../lease/commands.ts';
 import type { LeaseEvent } from '../../lease/events.ts';
+import type { LeaseState } from '../../lease/state.ts';
 import type { Findings } from './findings.ts';
 import type { History } from './history.ts';
 import type { SimConnection, SimNetwork } from './sim-network.ts';
@@ -8,6 +9,14 @@ import { checkTouched, checkTurn } from './state-checks.ts';
 import type { Tally } from './trace.ts';
 import { checkVerdict } from './verdicts.ts';
 import type { Decided, Watcher } from './watched-domain.ts';
+
+/** What takes room on the disk, and more when it ends. */
+const BEGINNINGS: ReadonlySet<LeaseEvent['type']> = new Set([
+  'LeaseGranted',
+  'AcquireQueued',
+  'SessionOpened',
+  'PoolStaged',
+]);
 
 export interface OnlookerOptions {
   readonly network: SimNetwork;
@@ -44,6 +53,7 @@ export class Onlooker implements Watcher {
     const { history, tally, network, run } = this.#options;
     const position = run()!.coordinator.position + durableCount;
     history.applying(event, { state, command, position, decision: number, nowMs });
+    this.#mustHaveRoom(event, state);
     tally.count('end' in event ? `${event.type} ${event.end}` : event.type);
     // Who says goodbye isn't kept, however the socket is closed then.
     if (event.type === 'SessionEnded' && command.type === 'EndSession') this.#carriers.delete(event.session);
@@ -52,6 +62,16 @@ export class Onlooker implements Watcher {
     const older = this.#carriers.get(event.session);
     if (older) this.#superseded.add(older);
     if (delivering) this.#carriers.set(event.session, delivering);
+  }
+
+  /** On a disk that is nearly full nothing new begins, and on one that is nearly used up nothing is prolonged. */
+  #mustHaveRoom(event: LeaseEvent, { storage, resources }: LeaseState): void {
+    const { history, findings } = this.#options;
+    if (event.type === 'StorageChanged') for (const id of resources.keys()) history.touched.add(id);
+    const isNew = BEGINNINGS.has(event.type) && storage !== 'ample';
+    if (isNew || (event.type === 'LeaseRenewed' && storage === 'least')) {
+      findings.report('storage', `${event.type} while the room on the disk is ${storage}`);
+    }
   }
 
   /** The coordinator has done all that it had to do, but for what a timer that is late is about to bring. */

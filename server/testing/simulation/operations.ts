@@ -85,6 +85,8 @@ export const OPERATIONS: readonly Operation[] = [
   }),
   onServer('disk hangs', 0.02, ({ random, disk }) => disk.hangNext(random.magnitude(1, 6_000))),
   onServer('disk fails', 0.003, ({ random, disk }) => disk.failNext(random.pick(['failed', 'unknown']))),
+  onServer('disk gets full', 0.01, operator.fillDisk),
+  onServer('disk has room', 0.2, operator.makeRoom),
   onServer('operator revokes', 0.3, operator.revoke, 'operator'),
   onServer('quarantine', 0.3, operator.quarantine, 'operator'),
   onServer('quarantine lifted', 0.4, operator.liftQuarantine, 'operator'),

@@ -44,6 +44,15 @@ export function drain(world: World): void {
   onAddress(world, (addressId) => ({ type: 'DrainAddress', addressId, isDraining }));
 }
 
+/** As the journal says: only what is there may go on, or only end. */
+export function fillDisk(world: World): void {
+  tell(world, { type: 'SetStorage', level: world.random.pick(['low', 'low', 'least']) });
+}
+
+export function makeRoom(world: World): void {
+  tell(world, { type: 'SetStorage', level: 'ample' });
+}
+
 export function configure(world: World): void {
   const { random, settings } = world;
   world.policies = drawPolicies(random, settings);

@@ -14,6 +14,7 @@ const REVOKE = 'server/lease/decide-revoke.ts';
 const SELECT = 'server/lease/select.ts';
 const SESSION = 'server/lease/decide-session.ts';
 const SNAPSHOT = 'server/lease/snapshot.ts';
+const STORAGE = 'server/lease/storage.ts';
 const WAITING = 'server/lease/decide-waiting.ts';
 const COORDINATOR = 'server/coordinator/coordinator.ts';
 const CONNECTION = 'server/sessions/connection.ts';
@@ -56,6 +57,10 @@ export const BUGS: readonly Bug[] = [
     'resource.pool.condition(whereOf(state, resource, wish.where));\n  const bound',
     'resource.pool.condition(wish.where);\n  const bound',
   ]),
+
+  // ---- room
+  bug('a full disk keeps nobody from leases', [STORAGE, "return storage !== 'ample';", 'return false;']),
+  bug('a full disk keeps nobody who waits from being served', [WAITING, 'if (isShort(state)) return undefined;', '']),
 
   // ---- time
   bug('leases expire by the wall clock', [

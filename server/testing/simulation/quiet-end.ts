@@ -62,6 +62,9 @@ function letRun(world: QuietWorld): void {
   const { run } = server;
   if (!run) return;
   const tell = (command: LeaseCommand) => run.leases.execute(command, () => {});
+  tell({ type: 'SetStorage', level: 'ample' });
+  // What was refused while the disk was full.
+  tell({ type: 'ImportPool', records: world.pool, replace: true });
   world.policies = { defaultPolicy: settings.ttlBounds, policies: new Map() };
   tell({ type: 'Configure', ...world.policies });
   for (const { id: addressId, quarantine, pairs } of run.state.addresses.values()) {

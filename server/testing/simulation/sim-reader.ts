@@ -23,6 +23,7 @@ const EXPECTED_ERRORS = new Set([
   'not_holder',
   'key_reused',
   'overloaded',
+  'storage_full',
 ]);
 
 export interface ReaderOptions {
@@ -215,7 +216,7 @@ export class SimReader {
     if (!EXPECTED_ERRORS.has(code)) this.#find(`${frame.type} is answered ${code}`);
     if (code === 'key_reused') return acquires.keyReused(request);
     if (frame.type === 'acquire' && code === 'lease_lost') return told.keyOver(session, frame.key);
-    if (!isCurrent || code === 'overloaded' || !('lease' in frame)) return;
+    if (!isCurrent || code === 'overloaded' || code === 'storage_full' || !('lease' in frame)) return;
     if (frame.lease !== undefined) beliefs.refused(frame.lease);
   }
 

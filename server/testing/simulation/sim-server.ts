@@ -5,6 +5,7 @@ import type { Clock, Scheduler } from '../../coordinator/scheduler.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../../lease/commands.ts';
 import type { leaseDomain } from '../../lease/lease-domain.ts';
 import type { LeaseState } from '../../lease/state.ts';
+import { tokenFloorAt } from '../../lease/token-floor.ts';
 import { SessionHub } from '../../sessions/session-hub.ts';
 import type { Random } from './random.ts';
 import type { SimDisk } from './sim-log.ts';
@@ -16,8 +17,6 @@ import type { Timeline } from './timeline.ts';
 
 /** Where the wall clock of the simulation starts, and where tokens count from, as main.ts has it. */
 const START_UTC_MS = Date.UTC(2026, 0, 5);
-const TOKEN_EPOCH_MS = Date.UTC(2025, 0, 1);
-const TOKENS_PER_SECOND = 2 ** 20;
 const SESSIONS_MAX = 1_000;
 const HELLO_TIMEOUT_HEARTBEATS = 4;
 /** Timers of a real event loop come up to so much late, now and then a little early. */
@@ -151,7 +150,7 @@ export class SimServer {
 
   /** Each is durable before the next, and nobody is served before. */
   #firstCommands({ leases, clock, coordinator }: Run, done: () => void): void {
-    const tokenFloor = Math.max(0, Math.floor((clock.utcMs() - TOKEN_EPOCH_MS) / 1_000)) * TOKENS_PER_SECOND;
+    const tokenFloor = tokenFloorAt(clock.utcMs())!;
     const start = { type: 'StartEpoch', epoch: coordinator.epoch, tokenFloor, suspendMs: this.suspendMs } as const;
     leases.execute(start, () => {
       leases.execute({ type: 'Configure', ...this.#options.policies() }, () => {

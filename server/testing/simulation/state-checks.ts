@@ -9,6 +9,7 @@ import type { Run } from './sim-server.ts';
 
 /** With a lease live, the clock is on disk at least so often, and a quarter of the shortest TTL where that is less. */
 const CLOCK_MARK_MAX_MS = 1_000;
+const CLOCK_MARK_MAX_LOW_MS = 60_000;
 /** Timers are this much late, and a turn takes a while. */
 const CLOCK_MARK_SLACK_MS = 5;
 
@@ -34,7 +35,9 @@ export function checkTurn(
     const resource = state.resources.get(id);
     if (!resource) continue;
     const waiters = waits.waitersOf(id, state);
-    const servable = firstServable(state, resource, waiters, leases.liveCount(id), nowMs);
+    // While the disk is nearly full nobody is served, and all keep their places.
+    const isServing = state.storage === 'ample';
+    const servable = isServing && firstServable(state, resource, waiters, leases.liveCount(id), nowMs);
     if (servable) findings.report('waiting', `waiter ${servable.number} could be served, and isn't`);
     for (const { number, untilMs } of waiters) {
       if (untilMs <= nowMs) findings.report('waiting', `waiter ${number} is ${nowMs - untilMs} ms past its time`);
@@ -105,7 +108,8 @@ export function checkClock(run: Run, disk: SimDisk, findings: Findings): void {
   // What is on its way to disk brings the clock along, and a process that has just woken has had no time to write.
   if (coordinator.position > disk.position || disk.isAppending || process.awakeMs < CLOCK_MARK_SLACK_MS) return;
   let markMs = Infinity;
-  for (const { ttlMs } of state.leases.values()) markMs = Math.min(markMs, CLOCK_MARK_MAX_MS, ttlMs / 4);
+  const maxMs = state.storage === 'ample' ? CLOCK_MARK_MAX_MS : CLOCK_MARK_MAX_LOW_MS;
+  for (const { ttlMs } of state.leases.values()) markMs = Math.min(markMs, maxMs, ttlMs / 4);
   const behindMs = clock.nowMs() - disk.clockMs;
   if (behindMs > Math.max(markMs, disk.lastAppendMs) + CLOCK_MARK_SLACK_MS) {
     findings.report('clock', `the clock on disk is ${behindMs} ms behind, ${markMs} ms at most were promised`);

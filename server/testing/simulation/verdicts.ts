@@ -25,7 +25,8 @@ export function checkVerdict(decided: Decided, history: History, findings: Findi
   if (command.type !== 'AcquireLease' && command.type !== 'ExplainAcquire') return;
   const resource = state.resources.get(command.resource);
   const { answer } = decision;
-  if (!answer || !resource || answer.type === 'rejected') return;
+  // On a disk that is nearly full only what was granted before is answered so again.
+  if (!answer || !resource || answer.type === 'rejected' || state.storage !== 'ample') return;
   const find = (what: string) => findings.report('waiting', `${command.type} on resource ${resource.id}: ${what}`);
   const liveCount = history.leases.liveCount(resource.id);
   const isRepeat =
