@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { isSkipped } from '../is-skipped.ts';
-import { plantedBuild, type SourceEdit } from '../planted-build.ts';
+import { type Edit, withPlanted } from '../plant.ts';
 import { whyNoLoopMount } from './loop-mount.ts';
 import { powerCuts, powerCutsExt4 } from './power-cuts.ts';
 
@@ -10,7 +10,7 @@ const CUTS = 50;
 const CONTROL_CUTS = 6;
 
 const DISK = 'server/journal/disk.ts';
-const NO_FSYNC: readonly SourceEdit[] = [
+const NO_FSYNC: readonly Edit[] = [
   { file: DISK, find: 'O_RDWR | O_CREAT | O_TRUNC | O_DSYNC', replace: 'O_RDWR | O_CREAT | O_TRUNC' },
   {
     file: DISK,
@@ -22,19 +22,14 @@ const NO_FSYNC: readonly SourceEdit[] = [
 const cannotRun = isSkipped('power cuts, for want of loop mounts', await whyNoLoopMount('ext4'));
 
 describe.skipIf(cannotRun)('power cuts on ext4', () => {
-  let control: Awaited<ReturnType<typeof plantedBuild>>;
-  beforeAll(async () => {
-    control = await plantedBuild(NO_FSYNC);
-  });
-  afterAll(() => control.remove());
-
   it(`lose nothing acknowledged in ${CUTS} cuts`, async () => {
     expect(await powerCutsExt4({ seed: SEED, cases: CUTS })).toEqual({ cases: CUTS, findings: [] });
   });
 
   it('lose what was acknowledged where nothing is forced to the disk: the control', async () => {
-    const { build } = control;
-    const { findings } = await powerCuts({ fileSystem: 'ext4', build })({ seed: SEED, cases: CONTROL_CUTS });
+    const { findings } = await withPlanted(NO_FSYNC, (build) =>
+      powerCuts({ fileSystem: 'ext4', build })({ seed: SEED, cases: CONTROL_CUTS }),
+    );
     expect(findings.join('\n')).toMatch(/which was acknowledged, is lost/);
   });
 });
