@@ -3,7 +3,8 @@
  *
  *   npm run soak -- --minutes 10 [--seed 1] [--only 'power cuts on ext4']
  *
- * A line for each round, one for each finding with the command that shows it again, and a table at the end. Ends with 1
+ * A line for each round and every ten seconds of it, one for each finding with the command that shows it again, and a table
+ * at the end. Ends with 1
  * where anything was found. Ctrl-C ends it after the present round; a second one at once.
  */
 import { parseArgs } from 'node:util';
@@ -11,6 +12,7 @@ import type { FaultRunResult } from './faults/fault-run.ts';
 import { FAULT_TESTS, type FaultTest } from './faults/fault-tests.ts';
 
 const MINUTE_MS = 60_000;
+const PROGRESS_MS = 10_000;
 
 interface Tally {
   rounds: number;
@@ -54,7 +56,13 @@ async function round(test: FaultTest, seed: number): Promise<void> {
   tally.skipped = await test.whyNot?.();
   if (tally.skipped !== undefined) return say(`${test.name}: SKIPPED, ${tally.skipped}`);
   const startMs = Date.now();
-  const result = await test.run({ seed, cases: test.soakCases }).catch((error: Error): FaultRunResult => {
+  let toldMs = startMs;
+  const onProgress = (doneCount: number) => {
+    if (Date.now() - toldMs < PROGRESS_MS) return;
+    toldMs = Date.now();
+    say(`${test.name}: ${doneCount} cases so far`);
+  };
+  const result = await test.run({ seed, cases: test.soakCases, onProgress }).catch((error: Error): FaultRunResult => {
     return { cases: 0, findings: [`seed ${seed}: the run itself ended: ${error.message}`] };
   });
   tally.rounds += 1;

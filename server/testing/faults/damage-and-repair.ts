@@ -29,18 +29,20 @@ const KEPT = 'damaged';
 const DAMAGES_MAX = 4;
 const FINDINGS_MAX = 10;
 const PROGRESS_CASES = 200;
+/** The cases of one seed are not those of the next. */
+const CASES_PER_SEED = 1_000_000;
 
 export const damageAndRepair: FaultRun = async ({ seed, cases, onProgress }) => {
   const sound = await soundFolder();
   const states = await statesOf(sound);
   const findings: string[] = [];
   for (let index = 0; index < cases; index += 1) {
-    const random = seededRandom(seed + index);
+    const random = seededRandom(seed * CASES_PER_SEED + index);
     const files = new Map(sound);
     const damages = Array.from({ length: 1 + Math.floor(random() * DAMAGES_MAX) }, () => damage(files, random));
     const finding = await judge(files, states);
     if (finding) {
-      findings.push(`${finding}, after: ${damages.join('; ')} (seed ${seed + index}, 1 case shows it again)`);
+      findings.push(`${finding}, after: ${damages.join('; ')} (seed ${seed}, case ${index})`);
       if (findings.length === FINDINGS_MAX) return { cases: index + 1, findings };
     }
     if ((index + 1) % PROGRESS_CASES === 0) onProgress?.(index + 1);

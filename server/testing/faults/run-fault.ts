@@ -21,4 +21,5 @@ const result = await run({
   cases: Number(values.cases),
   onProgress: (doneCount) => process.stdout.write(`${doneCount}\n`),
 });
-process.stdout.write(`${JSON.stringify(result)}\n`);
+// What a crash left running, a timer say, must not keep it.
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit());
