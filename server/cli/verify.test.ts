@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +32,10 @@ async function generations(): Promise<Generations> {
 async function looks(dir: string): Promise<unknown> {
   const names = (await readdir(dir)).sort();
   return Promise.all(
-    names.map(async (name) => [name, (await stat(join(dir, name))).mtimeMs, await readFile(join(dir, name))]),
+    names.map(async (name) => {
+      const hash = createHash('sha256').update(await readFile(join(dir, name)));
+      return [name, (await stat(join(dir, name))).mtimeMs, hash.digest('hex')];
+    }),
   );
 }
 
