@@ -157,7 +157,7 @@ export interface LeaseState {
   storage: StorageLevel;
   /**
    * While it is replayed, what only decisions look at stays as it was made: the pools of the resources are empty, and so
-   * are `notices` and `withdrawn`. replay.ts fills them at the end.
+   * are `expiry` and `withdrawn`; the heaps of leases are loose. replay.ts puts that right at the end.
    */
   isReplaying: boolean;
 
@@ -293,6 +293,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
       matchingPlace: NOT_IN_HEAP,
       queueNoticePlace: NOT_IN_HEAP,
     };
+    if (state.isReplaying) resource.leases.loosen();
     state.resources.set(id, resource);
   }
   return resource;
