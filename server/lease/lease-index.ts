@@ -7,11 +7,15 @@ import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource } 
 
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
 export function indexLease(state: LeaseState, lease: Lease): void {
-  const address = existing(state.addresses, lease.addressId);
+  linkLease(state, existing(state.addresses, lease.addressId), lease);
+  state.leases.set(lease.token, lease);
+}
+
+/** Into all but that of the tokens. */
+export function linkLease(state: LeaseState, address: Address, lease: Lease): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
-  state.leases.set(lease.token, lease);
   address.addLease(lease);
   if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.add(lease);
   leasesChanged(state, address, lease.resource);

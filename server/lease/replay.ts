@@ -17,6 +17,7 @@ export function beginReplay(state: LeaseState): void {
 /** Does nothing where no replay was begun. */
 export function endReplay(state: LeaseState): void {
   if (!state.isReplaying) return;
+  if (state.restored) throw new Error('a snapshot lacks some of its leases');
   state.isReplaying = false;
   fillPools(state);
   state.notices.order();
