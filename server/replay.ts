@@ -175,9 +175,10 @@ async function* dumpSnapshot(dir: string, { name, position }: { name: string; po
     if (part.type !== 'chunk') continue;
     for (const [domain, record] of unpackValues(part.payload) as SnapshotRecord[]) {
       if (domain !== leaseDomain.name) throw new NewerDataError(`domain "${domain}"`);
-      const { kind, version, fields } = describeRecord(record);
-      const line = { snapshot: position, domain, record: kind, version, fields };
-      yield { type: 'line', line } as const;
+      for (const { kind, version, fields } of describeRecord(record)) {
+        const line = { snapshot: position, domain, record: kind, version, fields };
+        yield { type: 'line', line } as const;
+      }
     }
   }
 }

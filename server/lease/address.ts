@@ -17,8 +17,12 @@ export class Address implements PoolAddress {
   readonly #today: { readonly day: number };
   /** Removed from the pool; stays until its last lease has ended. */
   removed = false;
-  /** Live leases on it, one per resource at most. */
-  leases: Lease[] = [];
+  readonly #leases: Lease[] = [];
+  /**
+   * Invariant: the resource of `#leases[i]` at `2 * i`, and behind it when that lease ends. Apart from the leases, which
+   * lie all over the memory: of a million, fetching each once takes longer than all that is done with them.
+   */
+  readonly #ends: number[] = [];
   /** Of the last lease granted on it; 0: none. */
   lastToken = 0;
   isUnhealthy = false;
@@ -63,22 +67,60 @@ export class Address implements PoolAddress {
   }
 
   get leaseCount(): number {
-    return this.leases.length;
+    return this.#leases.length;
+  }
+
+  /** Live leases on it, one per resource at most. */
+  get leases(): readonly Lease[] {
+    return this.#leases;
   }
 
   /** When the first of its leases ends, or of what is reserved of it for others; undefined: nobody has it. */
   busyUntilMs(collector?: Waiter): number | undefined {
     let untilMs: number | undefined;
-    for (const lease of this.leases) untilMs = Math.min(untilMs ?? Infinity, endsAtMs(lease));
+    for (let at = 1; at < this.#ends.length; at += 2) untilMs = Math.min(untilMs ?? Infinity, this.#ends[at]!);
     for (const { reservedFor } of this.pairs?.values() ?? []) {
       if (reservedFor && reservedFor !== collector) untilMs = Math.min(untilMs ?? Infinity, reservedFor.untilMs);
     }
     return untilMs;
   }
 
-  leaseFor(resource: number): Lease | undefined {
-    for (const lease of this.leases) if (lease.resource === resource) return lease;
+  isLeased(resource: number): boolean {
+    return this.leasedUntilMs(resource) !== undefined;
+  }
+
+  /** When the lease that somebody has on it for `resource` ends; undefined: nobody has one. */
+  leasedUntilMs(resource: number): number | undefined {
+    for (let at = 0; at < this.#ends.length; at += 2) if (this.#ends[at] === resource) return this.#ends[at + 1];
     return undefined;
+  }
+
+  /** Whether all its leases are of resources that it serves. */
+  servesLeased(): boolean {
+    for (let at = 0; at < this.#ends.length; at += 2) if (!this.serves(this.#ends[at]!)) return false;
+    return true;
+  }
+
+  addLease(lease: Lease): void {
+    this.#leases.push(lease);
+    this.#ends.push(lease.resource, endsAtMs(lease));
+  }
+
+  /** `lease`, which is one of its own, ends at another time than before. */
+  endChanged(lease: Lease): void {
+    this.#ends[2 * this.#placeOf(lease) + 1] = endsAtMs(lease);
+  }
+
+  removeLease(lease: Lease): void {
+    const place = this.#placeOf(lease);
+    this.#leases.splice(place, 1);
+    this.#ends.splice(2 * place, 2);
+  }
+
+  #placeOf(lease: Lease): number {
+    const place = this.#leases.indexOf(lease);
+    if (place < 0) throw new Error(`lease ${lease.token} isn't one of address ${this.id}`);
+    return place;
   }
 
   serves(resource: number): boolean {

@@ -123,9 +123,10 @@ export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnou
 
 /** It ends at another time than before. */
 function endChanged(state: LeaseState, lease: Lease): void {
+  const address = existing(state.addresses, lease.addressId);
+  address.endChanged(lease);
   armExpiry(state, lease);
   if (state.isReplaying) return;
-  const address = existing(state.addresses, lease.addressId);
   // On probation every pair of the address waits for it.
   const resources = address.probationAfter === undefined ? [lease.resource] : address.resourceIds;
   for (const id of resources) state.resources.get(id)?.pool.setStatus(address, pairStatus(address, id));

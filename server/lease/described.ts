@@ -2,9 +2,10 @@
 import type { EventRecord } from '../coordinator/domain.ts';
 import { decodeEvent } from './events.ts';
 import { decodeHolder, type Holder, type HolderRecord } from './holder.ts';
+import { leaseRecordsOf } from './lease-columns.ts';
 import { MASKED, maskValue } from './masking.ts';
 import { maskAddress } from './pool-file.ts';
-import type { LeaseRecord, StateRecord } from './snapshot-format.ts';
+import { type LeaseRecord, type StateRecord, VERSIONS } from './snapshot-format.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -120,6 +121,7 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
     'served',
   ],
   lease: ['lease'],
+  leases: [],
   ended: ['lease', 'end', 'ended_at_ms'],
   waiter: [
     'waiter',
@@ -142,9 +144,20 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
   stage: ['stage', 'changes'],
 };
 
-/** A record of `encodeState`. */
-export function describeRecord(value: unknown): { readonly kind: string; readonly version: number; fields: Fields } {
-  const [kind, version, ...values] = value as StateRecord;
+export interface DescribedRecord {
+  readonly kind: string;
+  readonly version: number;
+  readonly fields: Fields;
+}
+
+/** A record of `encodeState`; leases that stand in one record one by one. */
+export function describeRecord(value: unknown): DescribedRecord[] {
+  const record = value as StateRecord;
+  if (record[0] !== 'leases') return [describeOne(record)];
+  return leaseRecordsOf(record).map((lease) => describeOne(['lease', VERSIONS.lease, lease]));
+}
+
+function describeOne([kind, version, ...values]: StateRecord): DescribedRecord {
   const fields: Record<string, unknown> = {};
   for (const [index, name] of RECORD_FIELDS[kind].entries()) {
     const field = values[index];

@@ -1,34 +1,60 @@
-/** Where an item stands in one heap: a field of the item's own, so that finding it costs nothing. */
+/** Where an item keeps what one heap knows it by: a field of the item's own, so that finding it costs nothing. */
 export interface HeapPlace<Item> {
   get(item: Item): number;
-  set(item: Item, index: number): void;
+  set(item: Item, handle: number): void;
 }
 
 /** Place of an item that is in no heap. */
 export const NOT_IN_HEAP = -1;
 
-/** A binary min-heap whose items can be moved and removed in O(log n) wherever they are. */
+const HANDLES_MIN = 16;
+
+/**
+ * A binary min-heap whose items can be moved and removed in O(log n) wherever they are. An item keeps its handle as long as
+ * it is in; what moves are keys and handles, in arrays of plain numbers. The items themselves are let alone: where there are
+ * a million, each one that is touched has to be fetched from memory.
+ */
 export class IndexedHeap<Item> {
-  readonly #items: Item[] = [];
-  /** Invariant: `#keys[i]` is the key of `#items[i]`. Apart from the items, so that numbers stay unboxed. */
-  readonly #keys: number[] = [];
+  /** By handle; undefined where the handle is free. */
+  readonly #items: (Item | undefined)[] = [];
+  /** By handle: its index in the heap. */
+  #indexes = new Int32Array(HANDLES_MIN);
+  /** By index, as many as there are items. Invariant: `#indexes[#handles[i]]` is `i`. */
+  #handles = new Int32Array(HANDLES_MIN);
+  /** By index: what the item is ordered by. Invariant: no smaller than that of `(i - 1) >> 1`, unless it is loose. */
+  #keys = new Float64Array(HANDLES_MIN);
+  readonly #freeHandles: number[] = [];
   readonly #place: HeapPlace<Item>;
+  #size = 0;
+  #isLoose = false;
 
   constructor(place: HeapPlace<Item>) {
     this.#place = place;
   }
 
+  /** From here to `order` it takes items in and gives them back, in no order: nobody may ask for the smallest key. */
+  loosen(): void {
+    this.#isLoose = true;
+  }
+
+  /** Where it was loosened, makes a heap of it again: in O(n), which is less than item by item. */
+  order(): void {
+    if (!this.#isLoose) return;
+    this.#isLoose = false;
+    for (let index = (this.#size >> 1) - 1; index >= 0; index -= 1) this.#siftDown(index);
+  }
+
   get size(): number {
-    return this.#items.length;
+    return this.#size;
   }
 
   peek(): Item | undefined {
-    return this.#items[0];
+    return this.#size === 0 ? undefined : this.#itemAt(0);
   }
 
   /** The smallest key, or undefined where the heap is empty. */
   peekKey(): number | undefined {
-    return this.#keys[0];
+    return this.#size === 0 ? undefined : this.#keys[0];
   }
 
   has(item: Item): boolean {
@@ -37,20 +63,20 @@ export class IndexedHeap<Item> {
 
   /** Undefined where it isn't in the heap. */
   keyOf(item: Item): number | undefined {
-    return this.#keys[this.#place.get(item)];
+    const handle = this.#place.get(item);
+    return handle === NOT_IN_HEAP ? undefined : this.#keys[this.#indexes[handle]!];
   }
 
   /** Puts `item` at `key`, wherever it was before. */
   set(item: Item, key: number): void {
-    let index = this.#place.get(item);
-    if (index === NOT_IN_HEAP) {
-      index = this.#items.length;
-      this.#items.push(item);
-      this.#keys.push(key);
-      this.#place.set(item, index);
-      this.#siftUp(index);
-      return;
+    const handle = this.#place.get(item);
+    if (handle === NOT_IN_HEAP) {
+      const index = this.#size;
+      this.#size += 1;
+      this.#put(this.#take(item), key, index);
+      return this.#siftUp(index);
     }
+    const index = this.#indexes[handle]!;
     const before = this.#keys[index]!;
     this.#keys[index] = key;
     if (key < before) this.#siftUp(index);
@@ -59,17 +85,18 @@ export class IndexedHeap<Item> {
 
   /** Does nothing where `item` isn't in the heap. */
   delete(item: Item): void {
-    const index = this.#place.get(item);
-    if (index === NOT_IN_HEAP) return;
+    const handle = this.#place.get(item);
+    if (handle === NOT_IN_HEAP) return;
     this.#place.set(item, NOT_IN_HEAP);
-    const lastItem = this.#items.pop()!;
-    const lastKey = this.#keys.pop()!;
-    if (index === this.#items.length) return;
-    this.#items[index] = lastItem;
-    this.#keys[index] = lastKey;
-    this.#place.set(lastItem, index);
+    this.#items[handle] = undefined;
+    this.#freeHandles.push(handle);
+    this.#size -= 1;
+    const index = this.#indexes[handle]!;
+    if (index === this.#size) return;
+    const last = this.#handles[this.#size]!;
+    this.#put(last, this.#keys[this.#size]!, index);
     this.#siftUp(index);
-    this.#siftDown(this.#place.get(lastItem));
+    this.#siftDown(this.#indexes[last]!);
   }
 
   /**
@@ -81,20 +108,44 @@ export class IndexedHeap<Item> {
     const open = [0];
     while (open.length > 0 && found.length < limit) {
       const node = open.pop()!;
-      if (node >= this.#items.length || this.#keys[node]! > key) continue;
+      if (node >= this.#size || this.#keys[node]! > key) continue;
       found.push(node);
       open.push(2 * node + 1, 2 * node + 2);
     }
     found.sort((one, other) => this.#keys[one]! - this.#keys[other]!);
-    return found.map((index) => this.#items[index]!);
+    return found.map((index) => this.#itemAt(index));
   }
 
-  values(): Iterable<Item> {
-    return this.#items;
+  *values(): Generator<Item> {
+    for (let index = 0; index < this.#size; index += 1) yield this.#itemAt(index);
+  }
+
+  #itemAt(index: number): Item {
+    return this.#items[this.#handles[index]!]!;
+  }
+
+  /** Gives a new item its handle. There are never more handles than there were items at one time. */
+  #take(item: Item): number {
+    const handle = this.#freeHandles.pop() ?? this.#items.length;
+    this.#items[handle] = item;
+    this.#place.set(item, handle);
+    if (handle === this.#indexes.length) this.#growTo(2 * handle);
+    return handle;
+  }
+
+  #growTo(handles: number): void {
+    const [indexes, before, keys] = [this.#indexes, this.#handles, this.#keys];
+    this.#indexes = new Int32Array(handles);
+    this.#indexes.set(indexes);
+    this.#handles = new Int32Array(handles);
+    this.#handles.set(before);
+    this.#keys = new Float64Array(handles);
+    this.#keys.set(keys);
   }
 
   #siftUp(start: number): void {
-    const item = this.#items[start]!;
+    if (this.#isLoose) return;
+    const handle = this.#handles[start]!;
     const key = this.#keys[start]!;
     let index = start;
     while (index > 0) {
@@ -103,13 +154,14 @@ export class IndexedHeap<Item> {
       this.#move(parent, index);
       index = parent;
     }
-    this.#put(item, key, index);
+    this.#put(handle, key, index);
   }
 
   #siftDown(start: number): void {
-    const item = this.#items[start]!;
+    if (this.#isLoose) return;
+    const handle = this.#handles[start]!;
     const key = this.#keys[start]!;
-    const size = this.#items.length;
+    const size = this.#size;
     let index = start;
     while (true) {
       let child = 2 * index + 1;
@@ -119,16 +171,16 @@ export class IndexedHeap<Item> {
       this.#move(child, index);
       index = child;
     }
-    this.#put(item, key, index);
+    this.#put(handle, key, index);
   }
 
   #move(from: number, to: number): void {
-    this.#put(this.#items[from]!, this.#keys[from]!, to);
+    this.#put(this.#handles[from]!, this.#keys[from]!, to);
   }
 
-  #put(item: Item, key: number, index: number): void {
-    this.#items[index] = item;
+  #put(handle: number, key: number, index: number): void {
+    this.#handles[index] = handle;
     this.#keys[index] = key;
-    this.#place.set(item, index);
+    this.#indexes[handle] = index;
   }
 }

@@ -7,12 +7,16 @@ import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource } 
 
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
 export function indexLease(state: LeaseState, lease: Lease): void {
-  const address = existing(state.addresses, lease.addressId);
-  if (address.leaseFor(lease.resource)) {
+  linkLease(state, existing(state.addresses, lease.addressId), lease);
+  state.leases.set(lease.token, lease);
+}
+
+/** Into all but that of the tokens. */
+export function linkLease(state: LeaseState, address: Address, lease: Lease): void {
+  if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
-  state.leases.set(lease.token, lease);
-  address.leases.push(lease);
+  address.addLease(lease);
   if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.add(lease);
   leasesChanged(state, address, lease.resource);
   reviewLease(state, address, lease);
@@ -27,7 +31,7 @@ export function unindexLease(state: LeaseState, lease: Lease): void {
   const resource = ensureResource(state, lease.resource);
   countTtl(state, lease, -1);
   state.leases.delete(lease.token);
-  address.leases.splice(address.leases.indexOf(lease), 1);
+  address.removeLease(lease);
   resource.leases.delete(lease);
   armResource(state, resource);
   state.notices.delete(lease);
@@ -96,7 +100,8 @@ export function armRest(state: LeaseState, pair: Pair): void {
   armResource(state, resource);
 }
 
-function armResource(state: LeaseState, resource: Resource): void {
+export function armResource(state: LeaseState, resource: Resource): void {
+  if (state.isReplaying) return;
   const earliestMs = Math.min(resource.leases.peekKey() ?? Infinity, resource.resting.peekKey() ?? Infinity);
   if (earliestMs === Infinity) state.expiry.delete(resource);
   else state.expiry.set(resource, earliestMs);
@@ -106,7 +111,7 @@ function armResource(state: LeaseState, resource: Resource): void {
 const NOTICE_DEFAULT_MAX_MS = 5_000;
 
 export function armNotice(state: LeaseState, lease: Lease): void {
-  if (state.isReplaying || lease.holder.kind !== 'session') return;
+  if (lease.holder.kind !== 'session') return;
   const session = existing(state.sessions, lease.holder.session);
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
@@ -116,5 +121,5 @@ export function armNotice(state: LeaseState, lease: Lease): void {
 }
 
 export function countTtl(state: LeaseState, lease: Lease, step: 1 | -1): void {
-  state.ttlClasses[Math.floor(Math.log2(lease.ttlMs))]! += step;
+  state.ttlClasses[31 - Math.clz32(lease.ttlMs)]! += step;
 }

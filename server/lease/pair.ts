@@ -2,7 +2,6 @@ import type { Address } from './address.ts';
 import type { IndexedHeap } from './indexed-heap.ts';
 import type { PairStatus } from './resource-pool.ts';
 import type { LeaseState, Resource } from './state.ts';
-import { endsAtMs } from './state.ts';
 import type { Waiter } from './waiting.ts';
 
 export type QuarantineReason = 'banned' | 'operator';
@@ -41,11 +40,12 @@ export type Resting = IndexedHeap<Pair>;
  * `collector` doesn't count as reserved.
  */
 export function pairStatus(address: Address, resource: number, collector?: Waiter): PairStatus {
-  const lease = address.leaseFor(resource);
+  const leasedUntilMs = address.leasedUntilMs(resource);
   const pair = address.pairs?.get(resource);
   // One state hides the next, and the pair is free when all of them are over.
   const restMs = Math.max(pair?.quarantine?.untilMs ?? 0, address.quarantine?.untilMs ?? 0, pair?.coolingUntilMs ?? 0);
-  if (lease) return { state: 'leased', untilMs: Math.max(endsAtMs(lease), restMs), isEligible: false };
+  if (leasedUntilMs !== undefined)
+    return { state: 'leased', untilMs: Math.max(leasedUntilMs, restMs), isEligible: false };
   if (pair?.reservedFor && pair.reservedFor !== collector)
     return { state: 'reserved', untilMs: pair.reservedFor.untilMs, isEligible: false };
   if (pair?.quarantine || address.quarantine) return { state: 'quarantined', untilMs: restMs, isEligible: false };

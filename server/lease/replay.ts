@@ -4,37 +4,43 @@
  */
 import type { Address } from './address.ts';
 import { existing } from './existing.ts';
-import { armNotice, reviewLease } from './lease-index.ts';
+import { armResource, reviewLeases } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
-import { type AddressFacts, factsOf } from './resource-pool.ts';
+import { factsOf, PoolFilling } from './resource-pool.ts';
 import type { LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
   state.isReplaying = true;
+  state.notices.loosen();
 }
 
 /** Does nothing where no replay was begun. */
 export function endReplay(state: LeaseState): void {
   if (!state.isReplaying) return;
+  if (state.restored) throw new Error('a snapshot lacks some of its leases');
   state.isReplaying = false;
   fillPools(state);
-  for (const lease of state.leases.values()) {
-    reviewLease(state, existing(state.addresses, lease.addressId), lease);
-    armNotice(state, lease);
+  state.notices.order();
+  for (const resource of state.resources.values()) {
+    resource.leases.order();
+    armResource(state, resource);
+    wake(state, resource);
   }
-  for (const resource of state.resources.values()) wake(state, resource);
 }
 
-/** Pool after pool: what one of them writes to stays in the processor's cache. */
+/**
+ * First address after address, and of its leases only those that may have to be revoked: what lies all over the memory is
+ * fetched once. Then pool after pool: what one of them writes to stays in the processor's cache.
+ */
 function fillPools(state: LeaseState): void {
-  const served = new Map<number, { readonly address: Address; readonly facts: AddressFacts }[]>();
-  for (const id of state.resources.keys()) served.set(id, []);
+  const fillings = new Map<number, PoolFilling<Address>>();
+  for (const id of state.resources.keys()) fillings.set(id, new PoolFilling());
   for (const address of state.addresses.values()) {
-    if (address.removed) continue;
+    const { removed, isUnhealthy, quarantine, pairs } = address;
+    if (removed || isUnhealthy || quarantine || pairs || !address.servesLeased()) reviewLeases(state, address);
+    if (removed) continue;
     const entry = { address, facts: factsOf(address) };
-    for (const id of address.resourceIds) existing(served, id).push(entry);
+    for (const id of address.resourceIds) existing(fillings, id).add(entry, pairStatus(address, id));
   }
-  for (const [id, entries] of served) {
-    existing(state.resources, id).pool.fill(entries, (address) => pairStatus(address, id));
-  }
+  for (const [id, filling] of fillings) existing(state.resources, id).pool.fill(filling);
 }

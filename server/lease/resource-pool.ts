@@ -6,7 +6,7 @@ import { ConditionIndex } from './condition-index.ts';
 import { CountedBitset } from './counted-bitset.ts';
 import { HashRing } from './hash-ring.ts';
 import { firstRelaxation } from './relaxation.ts';
-import { type AddressFacts, factsOf, type PoolAddress, SlotColumns } from './slot-columns.ts';
+import { type AddressFacts, factsOf, type PoolAddress, SlotColumns, STATE_CODES } from './slot-columns.ts';
 import { compileWhere, whereKey } from './where.ts';
 import { narrow } from './where-columns.ts';
 import { planOf } from './where-plan.ts';
@@ -29,6 +29,20 @@ export interface PairStatus {
   /** When it may come free, by the coordinator's clock; Infinity where nobody can say. */
   readonly untilMs: number;
   readonly isEligible: boolean;
+}
+
+/** The addresses of one pool, gathered for `fill`, and in which state their pairs are. */
+export class PoolFilling<A extends PoolAddress> {
+  readonly entries: { readonly address: A; readonly facts: AddressFacts }[] = [];
+  /** Code of the state, and in the lowest bit whether it is eligible. */
+  readonly states: number[] = [];
+  readonly untilMs: number[] = [];
+
+  add(entry: { readonly address: A; readonly facts: AddressFacts }, { state, untilMs, isEligible }: PairStatus): void {
+    this.entries.push(entry);
+    this.states.push((STATE_CODES[state] << 1) | (isEligible ? 1 : 0));
+    this.untilMs.push(untilMs);
+  }
 }
 
 /**
@@ -98,19 +112,17 @@ export class ResourcePool<A extends PoolAddress> {
   }
 
   /** Takes different addresses into an empty pool of which nothing has been asked yet: what `set` would come to. */
-  fill(
-    entries: readonly { readonly address: A; readonly facts: AddressFacts }[],
-    statusOf: (address: A) => PairStatus,
-  ): void {
+  fill({ entries, states, untilMs }: PoolFilling<A>): void {
     if (this.size > 0 || this.#indexed.length > 1 || this.#ring) throw new Error('a pool in use is filled');
     const columns = this.#columns;
     columns.reserve(entries.length);
-    for (const { address, facts } of entries) {
+    for (const [index, { address, facts }] of entries.entries()) {
       const slot = columns.add(address, facts);
-      const { state, untilMs, isEligible } = statusOf(address);
-      columns.setState(slot, state, untilMs);
-      this.#counts[columns.states[slot]!]! += 1;
-      this.#wholeIndex.assign(slot, true, isEligible);
+      const state = states[index]!;
+      columns.states[slot] = state >> 1;
+      columns.untilMs[slot] = untilMs[index]!;
+      this.#counts[state >> 1]! += 1;
+      this.#wholeIndex.assign(slot, true, (state & 1) === 1);
     }
   }
 

@@ -1,5 +1,6 @@
 import { PAIR_STATES, type PairState } from '../../protocol/codes.ts';
 import { Dictionary } from './dictionary.ts';
+import { SlotTable } from './slot-table.ts';
 import { textHash } from './text-hash.ts';
 import type { Attributes } from './where.ts';
 import { foldCountry, type Labels } from './where-plan.ts';
@@ -17,22 +18,32 @@ export interface PoolAddress extends Attributes {
 
 /** What the pools of all its resources read of an address alike: worked out once for all of them. */
 export interface AddressFacts {
+  readonly id: number;
   readonly country: string;
+  readonly resourceIds: readonly number[];
   readonly resourceIdsKey: string;
+  readonly labels: Labels;
   readonly labelsKey: string;
   readonly weight: number;
   readonly rpw: number;
+  readonly leaseCount: number;
+  readonly lastToken: number;
   readonly hash: number;
   readonly otherHash: number;
 }
 
 export function factsOf(address: PoolAddress): AddressFacts {
   return {
+    id: address.id,
     country: foldCountry(address.country),
+    resourceIds: address.resourceIds,
     resourceIdsKey: address.resourceIds.join(),
+    labels: address.labels,
     labelsKey: labelsKey(address.labels),
     weight: address.weight,
     rpw: address.rpw,
+    leaseCount: address.leaseCount,
+    lastToken: address.lastToken,
     hash: addressHash(address.address),
     otherHash: textHash(address.address, OTHER_HASH_SEED),
   };
@@ -44,7 +55,10 @@ const SLOTS_MIN = 32;
 const HASH_SEED = 0x2545f491;
 const OTHER_HASH_SEED = 0x6c62272e;
 
-const STATE_CODES = Object.fromEntries(PAIR_STATES.map((state, code) => [state, code])) as Record<PairState, number>;
+export const STATE_CODES = Object.fromEntries(PAIR_STATES.map((state, code) => [state, code])) as Record<
+  PairState,
+  number
+>;
 
 /**
  * The pool as columns: what conditions and strategies look at, in one typed array each, by slot. An address keeps its slot
@@ -74,7 +88,7 @@ export class SlotColumns<A extends PoolAddress> {
   /** The day has turned since `rpw` was read of all. */
   isRpwStale = false;
 
-  readonly #slots = new Map<number, number>();
+  readonly #slots = new SlotTable((slot) => this.addresses[slot]!.id);
   readonly #freeSlots: number[] = [];
 
   get size(): number {
@@ -98,13 +112,14 @@ export class SlotColumns<A extends PoolAddress> {
   add(address: A, facts = factsOf(address)): number {
     const slot = this.#freeSlots.pop() ?? this.addresses.length;
     if (slot === this.capacity) this.#growTo(this.capacity * 2);
-    this.#slots.set(address.id, slot);
     this.#read(slot, address, facts);
+    this.#slots.add(facts.id, slot);
     return slot;
   }
 
   /** Makes room for so many at once: arrays that are doubled again and again make V8 collect the whole heap each time. */
   reserve(slots: number): void {
+    this.#slots.reserve(slots);
     if (slots > this.capacity) this.#growTo(Math.ceil(slots / SLOTS_MIN) * SLOTS_MIN);
   }
 
@@ -165,14 +180,14 @@ export class SlotColumns<A extends PoolAddress> {
   #read(slot: number, address: A, facts: AddressFacts): void {
     this.addresses[slot] = address;
     this.countryCodes[slot] = this.countries.acquire(facts.country, facts.country);
-    this.resourceIdsCodes[slot] = this.resourceIds.acquire(facts.resourceIdsKey, address.resourceIds);
-    this.labelsCodes[slot] = this.labels.acquire(facts.labelsKey, address.labels);
+    this.resourceIdsCodes[slot] = this.resourceIds.acquire(facts.resourceIdsKey, facts.resourceIds);
+    this.labelsCodes[slot] = this.labels.acquire(facts.labelsKey, facts.labels);
     this.weights[slot] = facts.weight;
     this.hashes[slot] = facts.hash;
     this.otherHashes[slot] = facts.otherHash;
     this.rpw[slot] = facts.rpw;
-    this.leaseCounts[slot] = address.leaseCount;
-    this.lastTokens[slot] = address.lastToken;
+    this.leaseCounts[slot] = facts.leaseCount;
+    this.lastTokens[slot] = facts.lastToken;
   }
 
   #releaseCodes(slot: number): void {

@@ -22,7 +22,7 @@ export type LeaseRecord = readonly [
   // Since version 2.
   isBanned?: boolean,
   terms?: TermsFields | null,
-  revoking?: readonly [reason: RevokeReason, atMs: number, hasSubstitute: boolean] | null,
+  revoking?: RevokingFields | null,
   otherRequests?: readonly number[],
 ];
 
@@ -33,6 +33,11 @@ export type TermsFields = readonly [
   key: string | null,
   isMany: boolean | null,
 ];
+
+export type RevokingFields = readonly [reason: RevokeReason, atMs: number, hasSubstitute: boolean];
+
+/** Of the leases of which there is something to say: index in the record, and what. */
+export type Sparse<Fields> = readonly (readonly [index: number, fields: Fields])[];
 
 /** `null`: until it is lifted. */
 export type QuarantineFields = readonly [reason: QuarantineReason, untilMs: number | null];
@@ -91,7 +96,34 @@ export type StateRecord =
       unaskedEnds: readonly Ended[],
       served?: readonly (readonly [resource: number, turn: number])[],
     ]
+  /** One live lease, as snapshots held them before there was `leases`. */
   | readonly [kind: 'lease', version: 1 | 2, lease: LeaseRecord]
+  | readonly [
+      kind: 'leases',
+      version: 1,
+      /** In all the records of a snapshot. */
+      total: number,
+      /** Id of an address, number of leases on it, of the next …: they stand in this order. */
+      addresses: readonly number[],
+      holders: readonly HolderRecord[],
+      // From here on a column each, by index.
+      /** Place among all leases in the order of their tokens. */
+      ranks: readonly number[],
+      tokens: readonly number[],
+      resources: readonly number[],
+      /** Indexes in `holders`. */
+      heldBy: readonly number[],
+      requestIds: readonly number[],
+      ttlsMs: readonly number[],
+      deadlinesMs: readonly number[],
+      grantedDays: readonly number[],
+      requests: readonly number[],
+      /** Bits: 1 clamped, 2 settled, 4 banned. */
+      flags: readonly number[],
+      terms: Sparse<TermsFields>,
+      revoking: Sparse<RevokingFields>,
+      otherRequests: Sparse<readonly number[]>,
+    ]
   | readonly [kind: 'ended', version: 1 | 2, lease: LeaseRecord, end: LeaseEnd, endedAtMs: number]
   | readonly [
       kind: 'waiter',
@@ -136,6 +168,7 @@ export const VERSIONS = {
   pair: 1,
   session: 2,
   lease: 2,
+  leases: 1,
   ended: 2,
   waiter: 1,
   key: 1,

@@ -13,6 +13,7 @@ import {
   type LeaseRecord,
   type QuarantineFields,
   type RecordOf,
+  type RevokingFields,
   type StateRecord,
   type TermsFields,
   VERSIONS,
@@ -23,6 +24,7 @@ import {
   type LeaseState,
   type LeaseTerms,
   NO_REQUESTS,
+  type Revoking,
   type Session,
   sharedHolder,
 } from './state.ts';
@@ -187,16 +189,34 @@ export function encodeLease(lease: Lease): LeaseRecord {
     lease.settled,
     lease.isBanned,
     terms ? encodeTerms(terms) : null,
-    revoking ? [revoking.reason, revoking.atMs, revoking.hasSubstitute] : null,
+    revoking ? encodeRevoking(revoking) : null,
     lease.otherRequests,
   ];
 }
 
-function encodeTerms({ where, strategy, sticky, key, isMany }: LeaseTerms): TermsFields {
+export function encodeTerms({ where, strategy, sticky, key, isMany }: LeaseTerms): TermsFields {
   return [where ?? null, strategy ?? null, sticky ?? null, key ?? null, isMany ?? null];
 }
 
-/** Field by field: of what a snapshot holds there is most of these, and taking an array apart costs more than all else. */
+export function decodeTerms([where, strategy, sticky, key, isMany]: TermsFields): LeaseTerms {
+  return {
+    where: where ?? undefined,
+    strategy: strategy ?? undefined,
+    sticky: sticky ?? undefined,
+    key: key ?? undefined,
+    isMany: isMany ?? undefined,
+  };
+}
+
+export function encodeRevoking({ reason, atMs, hasSubstitute }: Revoking): RevokingFields {
+  return [reason, atMs, hasSubstitute];
+}
+
+export function decodeRevoking([reason, atMs, hasSubstitute]: RevokingFields): Revoking {
+  return { reason, atMs, hasSubstitute };
+}
+
+/** Field by field: there may be very many of these, and taking an array apart costs more than all else. */
 export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
   const [terms, revoking, otherRequests] = [record[12], record[13], record[14]];
   return {
@@ -210,16 +230,8 @@ export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
     clamped: record[6],
     deadlineMs: record[7],
     grantedDay: record[8],
-    terms: terms
-      ? {
-          where: terms[0] ?? undefined,
-          strategy: terms[1] ?? undefined,
-          sticky: terms[2] ?? undefined,
-          key: terms[3] ?? undefined,
-          isMany: terms[4] ?? undefined,
-        }
-      : undefined,
-    revoking: revoking ? { reason: revoking[0], atMs: revoking[1], hasSubstitute: revoking[2] } : undefined,
+    terms: terms ? decodeTerms(terms) : undefined,
+    revoking: revoking ? decodeRevoking(revoking) : undefined,
     isBanned: record[11] ?? false,
     requests: record[9],
     settled: record[10],

@@ -1,12 +1,13 @@
 /**
  * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `address`, `pair`,
- * `session`, `lease`, `ended`, `waiter`, `key`, `stage`; each value begins with its kind and the version of its fields.
+ * `session`, `leases`, `ended`, `waiter`, `key`, `stage`; each value begins with its kind and the version of its fields.
  * Resources come before what names them, so that a restored state has them in the order of the one that was written. A
  * later version of a kind only adds fields at its end: what an earlier one lacks is absent.
  */
 import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
 import { existing } from './existing.ts';
+import { encodeLeases, restoreLeases } from './lease-columns.ts';
 import { indexLease, usageChanged } from './lease-index.ts';
 import { type StateRecord, VERSIONS } from './snapshot-format.ts';
 import {
@@ -48,7 +49,7 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
       [...session.served],
     ];
   }
-  for (const lease of state.leases.values()) yield ['lease', VERSIONS.lease, encodeLease(lease)];
+  yield* encodeLeases(state);
   for (const lease of state.ended) yield ['ended', VERSIONS.ended, encodeLease(lease), lease.end!, lease.endedAtMs];
   for (const waiter of state.waiters.values()) yield encodeWaiter(waiter);
   for (const [holder, keys] of state.keys) {
@@ -67,6 +68,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
   const record = value as StateRecord;
   const latest = Object.hasOwn(VERSIONS, record[0]) ? VERSIONS[record[0]] : 0;
   if (!(record[1] >= 1 && record[1] <= latest)) throw unknownRecord(record);
+  if (state.restored && record[0] !== 'leases') throw new Error('a snapshot lacks some of its leases');
   switch (record[0]) {
     case 'meta': {
       const [, , epoch, day, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy] = record;
@@ -97,6 +99,8 @@ export function restoreState(state: LeaseState, value: unknown): void {
       // Strategies go by the leases that an address has.
       return usageChanged(state, existing(state.addresses, lease.addressId));
     }
+    case 'leases':
+      return restoreLeases(state, record);
     case 'ended': {
       const lease = decodeLease(state, record[2]);
       lease.end = record[3];

@@ -7,6 +7,7 @@ import { EndedLeases } from './ended-leases.ts';
 import type { Holder } from './holder.ts';
 import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
+import type { RestoredLeases } from './lease-columns.ts';
 import type { Pair, Resting } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
@@ -157,9 +158,11 @@ export interface LeaseState {
   storage: StorageLevel;
   /**
    * While it is replayed, what only decisions look at stays as it was made: the pools of the resources are empty, and so
-   * are `notices` and `withdrawn`. replay.ts fills them at the end.
+   * are `expiry` and `withdrawn`; the heaps of leases are loose. replay.ts puts that right at the end.
    */
   isReplaying: boolean;
+  /** While a snapshot is restored: its leases, which come in an order of their own. */
+  restored: RestoredLeases | undefined;
 
   // Indexes over the above; nothing of them is persisted.
   /** Resources by the earliest end of a lease, a cool-down or a quarantine of theirs. */
@@ -203,6 +206,7 @@ export function createLeaseState(): LeaseState {
     stages: new Map(),
     storage: 'ample',
     isReplaying: false,
+    restored: undefined,
     expiry: new IndexedHeap<Resource>({
       get: (it) => it.expiryPlace,
       set: (it, index) => {
@@ -293,6 +297,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
       matchingPlace: NOT_IN_HEAP,
       queueNoticePlace: NOT_IN_HEAP,
     };
+    if (state.isReplaying) resource.leases.loosen();
     state.resources.set(id, resource);
   }
   return resource;

@@ -38,6 +38,8 @@ function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
   for (const address of state.addresses.values()) {
     const own = leases.filter((lease) => lease.addressId === address.id);
     assert.deepEqual(new Set(address.leases), new Set(own), `leases of address ${address.id}`);
+    for (const lease of own)
+      assert.equal(address.leasedUntilMs(lease.resource), endsAtMs(lease), 'when its pair comes free');
     const rests = [...(address.pairs?.values() ?? [])].some((pair) => pair.quarantine ?? pair.coolingUntilMs);
     const isKept = own.length > 0 || rests || address.quarantine !== undefined;
     assert.ok(!address.removed || isKept, `address ${address.id} was removed, and nothing keeps it`);

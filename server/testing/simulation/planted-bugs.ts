@@ -30,7 +30,7 @@ export const BUGS: readonly Bug[] = [
       "state: 'leased', untilMs: Math.max(endsAtMs(lease), restMs), isEligible: false",
       "state: 'leased', untilMs: 0, isEligible: true",
     ],
-    [INDEX, 'if (address.leaseFor(lease.resource)) {', 'if (false) {'],
+    [INDEX, 'if (address.isLeased(lease.resource)) {', 'if (false) {'],
   ),
   bug('a restart begins with the tokens of the wall clock', [
     APPLY_SESSION,
