@@ -1,7 +1,7 @@
 /**
  * Latency of acquire and release while a snapshot of a million leases is taken, against without: the real coordinator, a
- * load from another process, snapshots made every few megabytes of deltas, so that windows with and without alternate in
- * one run. And, as a control, without a snapshot but with a process that does nothing but spin: what any third busy thread
+ * load from another process, snapshots made a quarter of a minute apart, so that windows with and without alternate in one
+ * run. And, as a control, without a snapshot but with a process that does nothing but spin: what any third busy thread
  * does to two cores.
  *
  *     npm run bench:snapshot -- [--leases 1000000] [--seconds 180] [--rate 300] [--sessions 50] [--dir FOLDER]
@@ -18,8 +18,8 @@ import { type LoadOptions, runLoad, type Sample } from './request-load.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const MAIN = resolve(import.meta.dirname, '../main.js');
-/** So often that there are several in a run, and not so often that one follows the other without a pause. */
-const SNAPSHOT_FLAGS = ['--segment-bytes', String(4 * 2 ** 20), '--snapshot-bytes', String(10 * 2 ** 20)];
+/** Several in a run, and a pause behind each. */
+const SNAPSHOT_FLAGS = ['--snapshot-age-ms', '15000', '--snapshot-bytes', String(2 ** 36)];
 const NO_SNAPSHOT_FLAGS = ['--snapshot-bytes', String(2 ** 36)];
 /** What the end of a snapshot leaves behind, old files that go among it, belongs to it. */
 const SETTLE_MS = 500;
