@@ -310,15 +310,19 @@ export class Coordinator {
     if (this.#isIdle && !this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /** Asked for in every turn: hence no array of them. */
   #dueMs(): number {
-    return Math.min(...this.#parts.map(dueMsOf));
+    let dueMs = Infinity;
+    for (const part of this.#parts) dueMs = Math.min(dueMs, dueMsOf(part));
+    return dueMs;
   }
 
   /** When the clock has to be on disk again, so that no restart prolongs anything. */
   #clockMarkDueMs(): number {
     if (this.#isAppending) return Infinity;
-    const marks = this.#parts.map(({ domain, state }) => domain.clockMarkMs(state) ?? Infinity);
-    return this.#lastClockWrittenMs + Math.min(...marks);
+    let markMs = Infinity;
+    for (const { domain, state } of this.#parts) markMs = Math.min(markMs, domain.clockMarkMs(state) ?? Infinity);
+    return this.#lastClockWrittenMs + markMs;
   }
 
   #armTimer(): void {
