@@ -13,6 +13,7 @@ import {
   indexLease,
   leasesChanged,
   reviewLease,
+  sessionOf,
   unindexLease,
   usageChanged,
 } from './lease-index.ts';
@@ -110,7 +111,7 @@ export function applyRenewal(state: LeaseState, event: Event<'LeaseRenewed'>): v
   lease.deadlineMs = event.deadlineMs;
   countTtl(state, lease, 1);
   endChanged(state, lease);
-  armNotice(state, lease);
+  armNotice(state, lease, sessionOf(state, lease.holder));
 }
 
 export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnounced'>): void {

@@ -61,7 +61,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
       session.resumeWindowMs = event.resumeWindowMs;
       session.noticeMs = event.noticeMs;
       state.suspended.delete(session);
-      for (const lease of session.leases) armNotice(state, lease);
+      for (const lease of session.leases) armNotice(state, lease, session);
       unparkLines(state, session);
       return;
     }
