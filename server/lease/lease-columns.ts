@@ -6,6 +6,7 @@
 
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
+import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
@@ -63,10 +64,12 @@ export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
 
 /** `tokens`: of all leases, in their order. */
 function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRecord {
-  const holders = new Map<Holder, number>();
+  // By name: which leases share one object is no matter of the state.
+  const holders = new Map<string, { readonly holder: Holder; readonly index: number }>();
   const addresses: number[] = [];
   for (const { holder, addressId } of leases) {
-    if (!holders.has(holder)) holders.set(holder, holders.size);
+    const name = holderName(holder);
+    if (!holders.has(name)) holders.set(name, { holder, index: holders.size });
     if (addresses.at(-2) === addressId) addresses[addresses.length - 1]! += 1;
     else addresses.push(addressId, 1);
   }
@@ -80,11 +83,11 @@ function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRec
     VERSIONS.leases,
     tokens.length,
     addresses,
-    Array.from(holders.keys(), encodeHolder),
+    Array.from(holders.values(), ({ holder }) => encodeHolder(holder)),
     leases.map(({ token }) => rankOf(tokens, token)),
     leases.map(({ token }) => token),
     leases.map(({ resource }) => resource),
-    leases.map(({ holder }) => holders.get(holder)!),
+    leases.map(({ holder }) => holders.get(holderName(holder))!.index),
     leases.map(({ request }) => request),
     leases.map(({ ttlMs }) => ttlMs),
     leases.map(({ deadlineMs }) => deadlineMs),
