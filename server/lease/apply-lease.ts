@@ -65,6 +65,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
     withdrawnPlace: NOT_IN_HEAP,
+    listPlace: 0,
   };
   address.lastToken = event.lease;
   indexLease(state, lease);

@@ -149,6 +149,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
         expiryPlace: NOT_IN_HEAP,
         noticePlace: NOT_IN_HEAP,
         withdrawnPlace: NOT_IN_HEAP,
+        listPlace: 0,
       };
       state.restored.put(ranks[index]!, lease);
       linkLease(state, lease, address, sessions[holderIndexes[index]!]);

@@ -97,7 +97,7 @@ describe('a snapshot', () => {
     const { state } = bench.driver;
     const restored = leaseDomain.create();
     for (const record of leaseDomain.encode(state)) leaseDomain.restore(restored, record);
-    const known = (lease: Lease) => ({ ...lease, expiryPlace: 0, noticePlace: 0, withdrawnPlace: 0 });
+    const known = (lease: Lease) => ({ ...lease, expiryPlace: 0, noticePlace: 0, withdrawnPlace: 0, listPlace: 0 });
     expect(Array.from(restored.leases.values(), known)).toEqual(Array.from(state.leases.values(), known));
     expect(new Set(Array.from(state.leases.values(), ({ revoking }) => revoking?.reason)).size).toBe(2);
   });
