@@ -13,6 +13,7 @@ import {
   indexLease,
   leasesChanged,
   reviewLease,
+  sessionOf,
   unindexLease,
   usageChanged,
 } from './lease-index.ts';
@@ -64,6 +65,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
     withdrawnPlace: NOT_IN_HEAP,
+    listPlace: 0,
   };
   address.lastToken = event.lease;
   indexLease(state, lease);
@@ -110,7 +112,7 @@ export function applyRenewal(state: LeaseState, event: Event<'LeaseRenewed'>): v
   lease.deadlineMs = event.deadlineMs;
   countTtl(state, lease, 1);
   endChanged(state, lease);
-  armNotice(state, lease);
+  armNotice(state, lease, sessionOf(state, lease.holder));
 }
 
 export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnounced'>): void {

@@ -5,6 +5,7 @@ import { existing } from './existing.ts';
 import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armNotice } from './lease-index.ts';
+import { LeaseList } from './lease-list.ts';
 import type { LeaseState, Session, SessionEnd } from './state.ts';
 
 type SessionEvent = Extract<
@@ -38,7 +39,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
         noticeMs: event.noticeMs,
         suspendedUntilMs: undefined,
         end: 'session_lost',
-        leases: new Set(),
+        leases: new LeaseList(),
         unaskedEnds: [],
         served: new Map(),
         lines: new Set(),
@@ -61,7 +62,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
       session.resumeWindowMs = event.resumeWindowMs;
       session.noticeMs = event.noticeMs;
       state.suspended.delete(session);
-      for (const lease of session.leases) armNotice(state, lease);
+      for (const lease of session.leases) armNotice(state, lease, session);
       unparkLines(state, session);
       return;
     }

@@ -71,5 +71,6 @@ function endedLease(token: number, endedAtMs: number): Lease {
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
     withdrawnPlace: NOT_IN_HEAP,
+    listPlace: 0,
   };
 }

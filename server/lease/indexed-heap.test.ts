@@ -50,6 +50,37 @@ describe('IndexedHeap', () => {
     );
   });
 
+  it('is in order again after any row of sets and deletes in none', () => {
+    const step = fc.record({
+      item: fc.nat({ max: 49 }),
+      key: fc.option(fc.integer({ min: -5, max: 30 }), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+        const { items, heap } = heapOfItems(50);
+        const expected = new Map<Item, number>();
+        heap.loosen();
+        for (const { item: index, key } of steps) {
+          const item = items[index]!;
+          if (key === undefined) heap.delete(item);
+          else heap.set(item, key);
+          if (key === undefined) expected.delete(item);
+          else expected.set(item, key);
+          expect(heap.size).toBe(expected.size);
+          expect(heap.keyOf(item)).toBe(key);
+        }
+        heap.order();
+        const keys = [...expected.values()].toSorted((one, other) => one - other);
+        for (const key of keys) {
+          const first = heap.peek()!;
+          expect([heap.peekKey(), expected.get(first)]).toEqual([key, key]);
+          heap.delete(first);
+        }
+        expect(heap.size).toBe(0);
+      }),
+    );
+  });
+
   it('finds no more than it is asked for, in order, and all of them due', () => {
     const { items, heap } = heapOfItems(1_000);
     for (const item of items) heap.set(item, (item.name * 7_919) % 1_000);

@@ -6,8 +6,9 @@
 
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
+import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
-import { linkLease, usageChanged } from './lease-index.ts';
+import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
 import { type Lease, type LeaseState, NO_REQUESTS, sharedHolder } from './state.ts';
@@ -23,12 +24,12 @@ type LeasesRecord = RecordOf<'leases'>;
 
 /** Leases that are read, until the last of them is there. */
 export class RestoredLeases {
-  readonly #leases: Lease[];
+  readonly #leases: Lease[] = [];
   readonly #tokens: Float64Array;
   #count = 0;
 
   constructor(total: number) {
-    this.#leases = new Array<Lease>(total);
+    this.#leases.length = total;
     this.#tokens = new Float64Array(total);
   }
 
@@ -45,7 +46,7 @@ export class RestoredLeases {
 
   /** All of them, by their tokens, which stand apart so that no lease need be fetched. */
   moveTo(leases: Map<number, Lease>): void {
-    for (const [rank, token] of this.#tokens.entries()) leases.set(token, this.#leases[rank]!);
+    for (let rank = 0; rank < this.#tokens.length; rank += 1) leases.set(this.#tokens[rank]!, this.#leases[rank]!);
   }
 }
 
@@ -63,10 +64,12 @@ export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
 
 /** `tokens`: of all leases, in their order. */
 function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRecord {
-  const holders = new Map<Holder, number>();
+  // By name: which leases share one object is no matter of the state.
+  const holders = new Map<string, { readonly holder: Holder; readonly index: number }>();
   const addresses: number[] = [];
   for (const { holder, addressId } of leases) {
-    if (!holders.has(holder)) holders.set(holder, holders.size);
+    const name = holderName(holder);
+    if (!holders.has(name)) holders.set(name, { holder, index: holders.size });
     if (addresses.at(-2) === addressId) addresses[addresses.length - 1]! += 1;
     else addresses.push(addressId, 1);
   }
@@ -80,11 +83,11 @@ function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRec
     VERSIONS.leases,
     tokens.length,
     addresses,
-    Array.from(holders.keys(), encodeHolder),
+    Array.from(holders.values(), ({ holder }) => encodeHolder(holder)),
     leases.map(({ token }) => rankOf(tokens, token)),
     leases.map(({ token }) => token),
     leases.map(({ resource }) => resource),
-    leases.map(({ holder }) => holders.get(holder)!),
+    leases.map(({ holder }) => holders.get(holderName(holder))!.index),
     leases.map(({ request }) => request),
     leases.map(({ ttlMs }) => ttlMs),
     leases.map(({ deadlineMs }) => deadlineMs),
@@ -117,6 +120,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   const [ttls, deadlines, grantedDays, requests, flags] = [record[10], record[11], record[12], record[13], record[14]];
   const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
   const holders = holderRecords.map((holder) => sharedHolder(state, decodeHolder(holder)));
+  const sessions = holders.map((holder) => sessionOf(state, holder));
   state.restored ??= new RestoredLeases(total);
   let index = 0;
   for (let run = 0; run < addresses.length; run += 2) {
@@ -145,9 +149,10 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
         expiryPlace: NOT_IN_HEAP,
         noticePlace: NOT_IN_HEAP,
         withdrawnPlace: NOT_IN_HEAP,
+        listPlace: 0,
       };
       state.restored.put(ranks[index]!, lease);
-      linkLease(state, address, lease);
+      linkLease(state, lease, address, sessions[holderIndexes[index]!]);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);

@@ -10,8 +10,10 @@ import { checkIndexes } from '../testing/lease-invariants.ts';
 import { MemoryEventLog } from '../testing/memory-event-log.ts';
 import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
+import { leaseRecordsOf } from './lease-columns.ts';
 import { leaseDomain } from './lease-domain.ts';
-import type { LeaseState } from './state.ts';
+import { encodeState } from './snapshot.ts';
+import type { Lease, LeaseState } from './state.ts';
 
 const HOLDER = { kind: 'secret', secretHash: 'x' } as const;
 const POLICY = { ttlMinMs: 200, ttlMaxMs: 7 * 86_400_000 };
@@ -85,6 +87,44 @@ describe('a snapshot', () => {
       const counts = PAIR_STATES.map((state) => restored.resources.get(id)!.pool.countOf(state));
       expect(counts).toEqual(PAIR_STATES.map((state) => pool.countOf(state)));
     }
+  });
+
+  it('brings back every lease with all that is known of it, in the order of the tokens', () => {
+    const bench = new LeaseBench(40, { ttlMaxMs: 60_000 });
+    const leases = [...bench.granted('b', 1, { count: 10 }), ...bench.granted('a', 1, { count: 10 })];
+    bench.granted('a', 1, { where: { country: { ne: 'XX' } }, strategy: 'random', ttlMs: 90_000 });
+    bench.run({ type: 'RevokeLeases', leases: leases.slice(3, 5), reason: 'operator', deadlineMs: 5_000 });
+    const { state } = bench.driver;
+    const restored = leaseDomain.create();
+    for (const record of leaseDomain.encode(state)) leaseDomain.restore(restored, record);
+    const known = (lease: Lease) => ({ ...lease, expiryPlace: 0, noticePlace: 0, withdrawnPlace: 0, listPlace: 0 });
+    expect(Array.from(restored.leases.values(), known)).toEqual(Array.from(state.leases.values(), known));
+    expect(new Set(Array.from(state.leases.values(), ({ revoking }) => revoking?.reason)).size).toBe(2);
+  });
+
+  it('is read where its leases stand one by one, as they did once', () => {
+    const bench = new LeaseBench(40, {});
+    bench.granted('b', 1, { count: 10 });
+    const { state } = bench.driver;
+    const restored = leaseDomain.create();
+    for (const record of encodeState(state)) {
+      if (record[0] !== 'leases') leaseDomain.restore(restored, record);
+      else for (const lease of leaseRecordsOf(record)) leaseDomain.restore(restored, ['lease', 2, lease]);
+    }
+    expect(() => checkIndexes(restored)).not.toThrow();
+    expect([...leaseDomain.encode(restored)]).toEqual([...leaseDomain.encode(state)]);
+  });
+
+  it('that lacks some of its leases is none', () => {
+    const bench = new LeaseBench(40, {});
+    bench.granted('b', 1, { count: 10 });
+    const restored = leaseDomain.create();
+    leaseDomain.beginReplay!(restored);
+    for (const record of encodeState(bench.driver.state)) {
+      const cut = record[0] === 'leases' ? (record.with(2, 11) as unknown) : record;
+      leaseDomain.restore(restored, cut);
+    }
+    expect(() => leaseDomain.endReplay!(restored)).toThrow('lacks some of its leases');
   });
 
   it('comes from replayed events with the same indexes as from those that were decided', () => {

@@ -2,27 +2,32 @@
 import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
 import { existing } from './existing.ts';
+import type { Holder } from './holder.ts';
 import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
-import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource } from './state.ts';
+import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
 
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
 export function indexLease(state: LeaseState, lease: Lease): void {
-  linkLease(state, existing(state.addresses, lease.addressId), lease);
+  linkLease(state, lease, existing(state.addresses, lease.addressId), sessionOf(state, lease.holder));
   state.leases.set(lease.token, lease);
 }
 
-/** Into all but that of the tokens. */
-export function linkLease(state: LeaseState, address: Address, lease: Lease): void {
+export function sessionOf(state: LeaseState, holder: Holder): Session | undefined {
+  return holder.kind === 'session' ? existing(state.sessions, holder.session) : undefined;
+}
+
+/** Into all but that of the tokens. `session`: of its holder. */
+export function linkLease(state: LeaseState, lease: Lease, address: Address, session: Session | undefined): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
-  if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.add(lease);
+  session?.leases.add(lease);
   leasesChanged(state, address, lease.resource);
   reviewLease(state, address, lease);
   countTtl(state, lease, 1);
   armExpiry(state, lease);
-  armNotice(state, lease);
+  armNotice(state, lease, session);
 }
 
 /** Takes a lease that ends out of all of them. */
@@ -110,9 +115,9 @@ export function armResource(state: LeaseState, resource: Resource): void {
 /** Unasked-for default: a third of the TTL ahead, at most this. */
 const NOTICE_DEFAULT_MAX_MS = 5_000;
 
-export function armNotice(state: LeaseState, lease: Lease): void {
-  if (lease.holder.kind !== 'session') return;
-  const session = existing(state.sessions, lease.holder.session);
+/** `session`: of its holder. */
+export function armNotice(state: LeaseState, lease: Lease, session: Session | undefined): void {
+  if (!session) return;
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
   if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);

@@ -116,7 +116,8 @@ export class ResourcePool<A extends PoolAddress> {
     if (this.size > 0 || this.#indexed.length > 1 || this.#ring) throw new Error('a pool in use is filled');
     const columns = this.#columns;
     columns.reserve(entries.length);
-    for (const [index, { address, facts }] of entries.entries()) {
+    for (let index = 0; index < entries.length; index += 1) {
+      const { address, facts } = entries[index]!;
       const slot = columns.add(address, facts);
       const state = states[index]!;
       columns.states[slot] = state >> 1;

@@ -5,6 +5,7 @@ import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder } from './holder.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armRest } from './lease-index.ts';
+import { LeaseList } from './lease-list.ts';
 import { type Bans, isPlain, type QuarantineRecord, refreshPair } from './pair.ts';
 import { addAddress } from './pool-changes.ts';
 import { RollingRequests } from './rolling-requests.ts';
@@ -114,7 +115,7 @@ export function restoreSession(state: LeaseState, record: RecordOf<'session'>): 
     noticeMs: noticeMs ?? undefined,
     suspendedUntilMs: suspendedUntilMs ?? undefined,
     end,
-    leases: new Set<Lease>(),
+    leases: new LeaseList(),
     unaskedEnds: [...unaskedEnds],
     served: new Map(served),
     lines: new Set<Line>(),
@@ -240,5 +241,6 @@ export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
     expiryPlace: NOT_IN_HEAP,
     noticePlace: NOT_IN_HEAP,
     withdrawnPlace: NOT_IN_HEAP,
+    listPlace: 0,
   };
 }

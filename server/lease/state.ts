@@ -8,6 +8,7 @@ import type { Holder } from './holder.ts';
 import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
 import type { RestoredLeases } from './lease-columns.ts';
+import type { LeaseList } from './lease-list.ts';
 import type { Pair, Resting } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
@@ -49,6 +50,8 @@ export interface Lease {
   expiryPlace: number;
   noticePlace: number;
   withdrawnPlace: number;
+  /** In the `leases` of its session, where it has one. */
+  listPlace: number;
 }
 
 export interface LeaseTerms {
@@ -92,7 +95,7 @@ export interface Session {
   suspendedUntilMs: number | undefined;
   /** Of a suspended one: how its leases end if nobody resumes it. */
   end: SessionEnd;
-  readonly leases: Set<Lease>;
+  readonly leases: LeaseList;
   /** The last UNASKED_ENDS_MAX, oldest first. */
   readonly unaskedEnds: Ended[];
   /** By resource: when it was last served, or began to wait for the first time, by `LeaseState.turns`. */

@@ -72,7 +72,8 @@ function checkResource(
 function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   for (const session of state.sessions.values()) {
     const own = leases.filter(({ holder }) => holder.kind === 'session' && holder.session === session.id);
-    assert.deepEqual(session.leases, new Set(own), `leases of session ${session.id}`);
+    assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
+    assert.deepEqual(new Set(session.leases), new Set(own), `leases of session ${session.id}`);
   }
   const held = leases.filter(({ holder }) => holder.kind === 'session');
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));

@@ -27,7 +27,7 @@ export const BUGS: readonly Bug[] = [
     'a pair is granted while it is leased',
     [
       PAIR,
-      "state: 'leased', untilMs: Math.max(endsAtMs(lease), restMs), isEligible: false",
+      "state: 'leased', untilMs: Math.max(leasedUntilMs, restMs), isEligible: false",
       "state: 'leased', untilMs: 0, isEligible: true",
     ],
     [INDEX, 'if (address.isLeased(lease.resource)) {', 'if (false) {'],
