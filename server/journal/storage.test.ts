@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import {
   counterReplica,
@@ -9,6 +9,7 @@ import {
   systemError,
   temporaryFolder,
 } from '../testing/journal-run.ts';
+import { buildSnapshot } from './build-snapshot.ts';
 import { type Disk, nodeDisk } from './disk.ts';
 import type { JournalOptions } from './journal.ts';
 import { recover } from './recover.ts';
@@ -117,12 +118,44 @@ describe('a snapshot by age', () => {
     await run.add('a', 2);
     await expect.poll(snapshots, POLL).toHaveLength(2);
   });
+
+  it('is passed over while one is being made, however long that takes', async () => {
+    const dir = await temporaryFolder();
+    const upTo: number[] = [];
+    let finish = () => {};
+    const { run } = await started(
+      {
+        snapshotAgeMs: 50,
+        takeSnapshot: async ({ upToPosition }) => {
+          upTo.push(upToPosition);
+          await new Promise<void>((resolve) => {
+            finish = resolve;
+          });
+          await buildSnapshot(nodeDisk, dir, counterReplica(), upToPosition);
+        },
+      },
+      dir,
+    );
+    const deltas = async () => (await readdir(dir)).filter((name) => name.endsWith('.delta')).length;
+    onTestFinished(() => finish());
+    await run.add('a');
+    await expect.poll(() => upTo, POLL).toEqual([1]);
+    const before = await deltas();
+    for (let round = 0; round < 5; round += 1) {
+      await run.add('a');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await deltas()).toBe(before);
+    finish();
+    await expect.poll(() => upTo, POLL).toEqual([1, 6]);
+    finish();
+  });
 });
 
 const POLL = { timeout: 10_000, interval: 20 };
 
-async function started(options: Partial<JournalOptions> = {}) {
-  const dir = await temporaryFolder();
+async function started(options: Partial<JournalOptions> = {}, folder?: string) {
+  const dir = folder ?? (await temporaryFolder());
   const disk = smallDisk();
   const levels: StorageLevel[] = [];
   const run = await JournalRun.start(dir, {
