@@ -241,6 +241,8 @@ export class Journal implements EventLog {
     } catch (error) {
       return this.#fail(error as Error);
     }
+    // The disk may have failed beside it meanwhile.
+    if (this.#ended) return this.#ended;
     try {
       await this.#segment.write(bytes);
     } catch (error) {

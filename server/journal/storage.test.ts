@@ -103,6 +103,28 @@ describe('a journal on a disk that gets full', () => {
   });
 });
 
+describe('a disk that fails while the journal seals a segment', () => {
+  it('is written to no more, not even by the append that waits for that', async () => {
+    const dir = await temporaryFolder();
+    let fail = () => {};
+    const failing = new Promise<void>((_resolve, reject) => {
+      fail = () => reject(systemError('EIO'));
+    });
+    const failures: string[] = [];
+    const { run } = await started(
+      { disk: sealFailing(failing), onFailure: ({ message }) => failures.push(message) },
+      dir,
+    );
+    while (run.position < 8) expect((await run.add(BIG)).outcome).toBe('durable');
+    const appending = run.add(BIG);
+    await expect.poll(() => readdir(dir), POLL).toContain('00000000000000000009.delta');
+    fail();
+    expect((await appending).outcome).toBe('failed');
+    expect(failures).toEqual(['EIO']);
+    expect((await recover(nodeDisk, dir, counterReplica(), { cut: false })).position).toBe(8);
+  });
+});
+
 describe('a snapshot by age', () => {
   it('is made of whatever was written, once a period, and not where nothing was', async () => {
     const { dir, run } = await started({ snapshotAgeMs: 300 });
@@ -169,6 +191,18 @@ async function started(options: Partial<JournalOptions> = {}, folder?: string) {
 
 async function prepared(dir: string): Promise<string[]> {
   return (await readdir(dir)).filter((name) => name.startsWith('prepared-'));
+}
+
+/** The real one, but that no file can be cut to its size. */
+function sealFailing(failing: Promise<void>): Disk {
+  return {
+    ...nodeDisk,
+    async open(path, mode) {
+      const file = await nodeDisk.open(path, mode);
+      if (mode === 'createDurable') file.truncate = () => failing;
+      return file;
+    },
+  };
 }
 
 /** The real one, but that it says how much is free, and gives no new file any room while it is full. */
