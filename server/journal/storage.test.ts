@@ -103,6 +103,18 @@ describe('a journal on a disk that gets full', () => {
   });
 });
 
+describe('a clean stop on a disk that has no room for the file that says so', () => {
+  it('leaves the mark in the last batch alone, and is one', async () => {
+    const { dir, run, disk } = await started();
+    await run.add('a');
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
+    disk.isFull = true;
+    await run.journal.close();
+    expect(await readdir(dir)).toEqual(['00000000000000000001.delta']);
+    expect(await recover(nodeDisk, dir, counterReplica())).toMatchObject({ position: 2, cleanStop: true });
+  });
+});
+
 describe('a disk that fails while the journal seals a segment', () => {
   it('is written to no more, not even by the append that waits for that', async () => {
     const dir = await temporaryFolder();
