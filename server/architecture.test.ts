@@ -46,6 +46,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
   ['server/exit.ts', []],
+  ['server/kill-if-hung.ts', []],
   // A part of main's start.
   [
     'server/pool-at-start.ts',

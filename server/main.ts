@@ -22,6 +22,7 @@ import { makeDataFolder, nodeDisk } from './journal/disk.ts';
 import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { openJournal } from './journal/journal.ts';
+import { killIfHung } from './kill-if-hung.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { leaseDomain } from './lease/lease-domain.ts';
 import { leaseRoutes } from './lease/routes.ts';
@@ -37,6 +38,8 @@ import type { Transport } from './transports/transport.ts';
 
 /** A closing handshake that takes longer is cut off. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** As long as a write may take while the coordinator runs: then the disk hangs, or has no room for the last one. */
+const JOURNAL_CLOSE_MS = 30_000;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 
@@ -141,7 +144,11 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
   const routes = [leaseRoutes({ leases, isOverloaded: () => coordinator.isOverloaded, randomBytes })];
   const stopCore = async () => {
     await coordinator.stop();
+    // Nobody looks at the disk any more.
+    const message = `the journal could not be closed within ${JOURNAL_CLOSE_MS} ms`;
+    const cancel = scheduler.setTimer(JOURNAL_CLOSE_MS, () => exitOnFailure({ kind: 'storage', message }, log));
     await journal.close();
+    cancel();
     lock.release();
   };
   const listeners = listen(config, { routes, hub, coordinator, clock, log });
@@ -236,18 +243,18 @@ function stopOnSignal(stopper: Stopper, log: Logger): void {
     if (stoppingSinceMs !== undefined) {
       if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
       log.warn({ signal }, 'stopping at once');
-      process.exit(EXIT.internal);
+      exit(EXIT.internal);
     }
     stoppingSinceMs = performance.now();
     log.info({ signal }, 'stopping');
     stopper.stop().then(
       () => {
         log.info('stopped');
-        process.exit(EXIT.clean);
+        exit(EXIT.clean);
       },
       (error: unknown) => {
         log.fatal({ err: error }, 'stopping failed');
-        process.exit(EXIT.storage);
+        exit(EXIT.storage);
       },
     );
   };
@@ -257,7 +264,13 @@ function stopOnSignal(stopper: Stopper, log: Logger): void {
 
 function exitOnFailure({ kind, message }: Failure, log: Logger): never {
   log.fatal({ kind }, message);
-  process.exit({ storage: EXIT.storage, deposed: EXIT.held, bug: EXIT.internal }[kind]);
+  exit({ storage: EXIT.storage, deposed: EXIT.held, bug: EXIT.internal }[kind]);
+}
+
+/** Also where the disk hangs, and with it a thread of ours. */
+function exit(code: number): never {
+  killIfHung(process.pid);
+  process.exit(code);
 }
 
 /** Of a start that failed. */
@@ -289,7 +302,7 @@ async function main(): Promise<void> {
   const log = createLogger({ level: config.logLevel });
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: stopping at once, nothing more is acknowledged');
-    process.exit(EXIT.internal);
+    exit(EXIT.internal);
   });
   const stopper: Stopper = { stop: () => Promise.resolve() };
   stopOnSignal(stopper, log);
@@ -298,7 +311,7 @@ async function main(): Promise<void> {
   } catch (error) {
     const exitCode = exitCodeOf(error);
     log.fatal(exitCode === EXIT.internal ? { err: error } : {}, (error as Error).message);
-    process.exit(exitCode);
+    exit(exitCode);
   }
 }
 

@@ -33,6 +33,8 @@ export class PoolAtStart {
   readonly #config: Config;
   readonly #log: Logger;
   #records: readonly PoolRecord[] | undefined;
+  #isTrying = false;
+  #isToBeTried = false;
 
   constructor(records: readonly PoolRecord[] | undefined, leases: Leases, config: Config, log: Logger) {
     this.#records = records;
@@ -43,18 +45,27 @@ export class PoolAtStart {
 
   /** Does nothing where there is no file, or it has been taken in. */
   async takeIn(): Promise<void> {
-    const records = this.#records;
-    if (!records) return;
-    this.#records = undefined;
+    this.#isToBeTried = true;
+    if (this.#isTrying) return;
+    this.#isTrying = true;
+    // There may be room again before the answer that there was none has come.
+    while (this.#records && this.#isToBeTried) {
+      this.#isToBeTried = false;
+      await this.#tryOnce(this.#records);
+    }
+    this.#isTrying = false;
+  }
+
+  async #tryOnce(records: readonly PoolRecord[]): Promise<void> {
     const { pool, poolReplace: replace } = this.#config;
     const answer = await new Promise<LeaseAnswers['ImportPool']>((resolve) => {
       this.#leases.execute({ type: 'ImportPool', records, replace }, resolve);
     });
     if (answer.type === 'rejected') {
-      this.#records = records;
       this.#log.warn({ pool }, 'the pool file waits for room on the disk: what it changes is not known yet');
       return;
     }
+    this.#records = undefined;
     const inState = await new Promise<number>((resolve) =>
       this.#leases.read(({ addresses }) => addresses.size, resolve),
     );

@@ -21,7 +21,7 @@ import {
   SECTOR_BYTES,
 } from './batch.ts';
 import { removeStopped, writeStopped } from './clean-stop.ts';
-import { type Disk, readWhole, sizeOf } from './disk.ts';
+import { type Disk, isShortage, readWhole, sizeOf } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
 import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
 import { listFolder, snapshotName } from './file-names.ts';
@@ -241,6 +241,8 @@ export class Journal implements EventLog {
     } catch (error) {
       return this.#fail(error as Error);
     }
+    // The disk may have failed beside it meanwhile.
+    if (this.#ended) return this.#ended;
     try {
       await this.#segment.write(bytes);
     } catch (error) {
@@ -310,7 +312,8 @@ export class Journal implements EventLog {
     const { segments } = this.#storage;
     const hasRoom =
       this.#segment.fits(frameBytesOf(STOPPED_PAYLOAD.length)) || segments.bytes > 0 || !segments.shortage;
-    if (!hasRoom) log.warn({}, 'the disk is full: there is no room for the mark of a clean stop');
+    const noRoom = 'the disk is full: there is no room for the mark of a clean stop';
+    if (!hasRoom) log.warn({}, noRoom);
     if (!this.#ended && hasRoom) {
       const position = this.#position + 1;
       const times = { clockMs: clock.nowMs(), utcMs: clock.utcMs() };
@@ -329,6 +332,10 @@ export class Journal implements EventLog {
         batchCrc: this.#batchCrc,
         epoch,
         lastDeltaBytes,
+      }).catch((error: unknown) => {
+        // The last batch says it too.
+        if (!isShortage(error)) throw error;
+        log.warn({ err: error }, noRoom);
       });
     } else await this.#segment.abandon();
     this.#ended ??= { outcome: 'failed', error: new Error('the journal is closed') };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
-import { type Disk, isShortage } from './disk.ts';
+import { type Disk, type DiskFile, errorCode, isShortage } from './disk.ts';
 import { SNAPSHOT_ROOM_NAME } from './file-names.ts';
 import { fillWithZeros, untilThereIsRoom } from './room.ts';
 
@@ -38,9 +38,9 @@ export class SnapshotRoom {
     return this.#wantedBytes;
   }
 
-  /** Why the last attempt failed; undefined: it didn't. */
+  /** Why the last attempt failed; undefined: it didn't, or what is held has become enough without another. */
   get shortage(): Error | undefined {
-    return this.#shortage;
+    return this.#bytes < this.#wantedBytes ? this.#shortage : undefined;
   }
 
   /** Makes the file as large as `bytes`; a larger one stays. */
@@ -67,23 +67,26 @@ export class SnapshotRoom {
     const { disk, dir } = this.#options;
     this.#closing.abort();
     await this.#growing;
-    if (this.#bytes > 0) await disk.remove(join(dir, SNAPSHOT_ROOM_NAME));
     this.#bytes = 0;
+    // There may also be what a snapshot that was called off has left, or an attempt that ended with the close.
+    await disk.remove(join(dir, SNAPSHOT_ROOM_NAME)).catch((error: unknown) => {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    });
   }
 
   #grow(): void {
     if (this.#growing || this.#isLent || this.#bytes >= this.#wantedBytes || this.#closing.signal.aborted) return;
-    this.#growing = this.#fill(this.#wantedBytes).finally(() => {
+    this.#growing = this.#fill().finally(() => {
       this.#growing = undefined;
       this.#grow();
     });
   }
 
-  async #fill(wantedBytes: number): Promise<void> {
+  async #fill(): Promise<void> {
     const { scheduler, onRoom, onFailure } = this.#options;
     const { signal } = this.#closing;
     try {
-      const isFilled = await untilThereIsRoom(() => this.#fillOnce(wantedBytes), {
+      await untilThereIsRoom(() => this.#fillOnce(), {
         scheduler,
         signal,
         onShortage: (error) => {
@@ -91,8 +94,6 @@ export class SnapshotRoom {
           onRoom();
         },
       });
-      if (!isFilled) return;
-      this.#shortage = undefined;
       onRoom();
     } catch (error) {
       if (signal.aborted) return;
@@ -101,20 +102,41 @@ export class SnapshotRoom {
     }
   }
 
-  /** False: a snapshot is waiting for the file, and can't wait for room that may never come. */
-  async #fillOnce(wantedBytes: number): Promise<boolean> {
-    if (this.#isLent) return false;
+  /** Does nothing where a snapshot waits for the file, or less has become enough: neither can wait for room. */
+  async #fillOnce(): Promise<void> {
+    const wantedBytes = this.#wantedBytes;
+    if (this.#isLent || this.#bytes >= wantedBytes) return;
     const { disk, dir } = this.#options;
     const file = await disk.open(join(dir, SNAPSHOT_ROOM_NAME), 'keep');
+    let heldBytes: number;
     try {
-      await fillWithZeros(file, this.#bytes, wantedBytes);
+      heldBytes = await file.sizeBytes();
+      if (heldBytes < wantedBytes) await this.#extend(file, heldBytes, wantedBytes);
     } catch (error) {
       // After any other failure the process ends, and no commit may come between.
       if (isShortage(error)) await file.close();
       throw error;
     }
     await file.close();
-    this.#bytes = wantedBytes;
-    return true;
+    this.#bytes = Math.max(heldBytes, wantedBytes);
+    this.#shortage = undefined;
   }
+
+  /** All or nothing: half of it is of no use to a snapshot, and the segments may need just that. */
+  async #extend(file: DiskFile, heldBytes: number, wantedBytes: number): Promise<void> {
+    const { disk, dir } = this.#options;
+    const missingBytes = wantedBytes - heldBytes;
+    // Looked at first: what comes back every second must not fill the disk every second.
+    if ((await disk.freeBytes(dir)) < missingBytes) throw shortageOf(missingBytes);
+    try {
+      await fillWithZeros(file, heldBytes, wantedBytes);
+    } catch (error) {
+      if (isShortage(error)) await file.truncate(heldBytes);
+      throw error;
+    }
+  }
+}
+
+function shortageOf(missingBytes: number): Error {
+  return Object.assign(new Error(`the next snapshot may need ${missingBytes} bytes more`), { code: 'ENOSPC' });
 }

@@ -57,6 +57,10 @@ export class SnapshotRotation {
   /** Never two at a time. */
   #running: Promise<void> | undefined;
   #cancelAge: (() => void) | undefined;
+  /** One by age is asked for and not made yet. */
+  #isOfAge = false;
+  /** Of the last one made in this run. */
+  #madePosition = 0;
 
   constructor(options: SnapshotRotationOptions) {
     this.#options = options;
@@ -86,9 +90,13 @@ export class SnapshotRotation {
     this.startIfDue(this.#sealedPosition);
   }
 
-  /** Makes a snapshot of `lastPosition` once no other is being made. Rejects where it can't be. */
+  /**
+   * Makes a snapshot of `lastPosition` once no other is being made, where none of those was of a later position: what an
+   * earlier one begins with may be gone. Rejects where it can't be made.
+   */
   async takeNow(lastPosition: number): Promise<void> {
     while (this.#running) await this.#running.catch(() => undefined);
+    if (this.#madePosition > lastPosition) return;
     await this.#start(lastPosition);
   }
 
@@ -106,7 +114,14 @@ export class SnapshotRotation {
     this.#cancelAge = scheduler.setTimer(snapshotAgeMs, () => {
       // Armed anew by a snapshot that was made; otherwise here.
       this.#awaitAge();
-      onAge().catch(() => undefined);
+      // One at a time: each seals a segment, and they would pile up behind a snapshot that takes longer than the period.
+      if (this.#running || this.#isOfAge) return;
+      this.#isOfAge = true;
+      onAge()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isOfAge = false;
+        });
     });
   }
 
@@ -127,6 +142,7 @@ export class SnapshotRotation {
       await storage.snapshotRoom.lend();
       const bytes = await this.#make(upToPosition);
       this.#sealedBytes -= coveredBytes;
+      this.#madePosition = upToPosition;
       this.#badSnapshots.delete(name);
       storage.snapshotMade(bytes);
       this.#awaitAge();

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import {
   counterReplica,
@@ -9,6 +9,7 @@ import {
   systemError,
   temporaryFolder,
 } from '../testing/journal-run.ts';
+import { buildSnapshot } from './build-snapshot.ts';
 import { type Disk, nodeDisk } from './disk.ts';
 import type { JournalOptions } from './journal.ts';
 import { recover } from './recover.ts';
@@ -102,6 +103,40 @@ describe('a journal on a disk that gets full', () => {
   });
 });
 
+describe('a clean stop on a disk that has no room for the file that says so', () => {
+  it('leaves the mark in the last batch alone, and is one', async () => {
+    const { dir, run, disk } = await started();
+    await run.add('a');
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
+    disk.isFull = true;
+    await run.journal.close();
+    expect(await readdir(dir)).toEqual(['00000000000000000001.delta']);
+    expect(await recover(nodeDisk, dir, counterReplica())).toMatchObject({ position: 2, cleanStop: true });
+  });
+});
+
+describe('a disk that fails while the journal seals a segment', () => {
+  it('is written to no more, not even by the append that waits for that', async () => {
+    const dir = await temporaryFolder();
+    let fail = () => {};
+    const failing = new Promise<void>((_resolve, reject) => {
+      fail = () => reject(systemError('EIO'));
+    });
+    const failures: string[] = [];
+    const { run } = await started(
+      { disk: sealFailing(failing), onFailure: ({ message }) => failures.push(message) },
+      dir,
+    );
+    while (run.position < 8) expect((await run.add(BIG)).outcome).toBe('durable');
+    const appending = run.add(BIG);
+    await expect.poll(() => readdir(dir), POLL).toContain('00000000000000000009.delta');
+    fail();
+    expect((await appending).outcome).toBe('failed');
+    expect(failures).toEqual(['EIO']);
+    expect((await recover(nodeDisk, dir, counterReplica(), { cut: false })).position).toBe(8);
+  });
+});
+
 describe('a snapshot by age', () => {
   it('is made of whatever was written, once a period, and not where nothing was', async () => {
     const { dir, run } = await started({ snapshotAgeMs: 300 });
@@ -117,12 +152,44 @@ describe('a snapshot by age', () => {
     await run.add('a', 2);
     await expect.poll(snapshots, POLL).toHaveLength(2);
   });
+
+  it('is passed over while one is being made, however long that takes', async () => {
+    const dir = await temporaryFolder();
+    const upTo: number[] = [];
+    let finish = () => {};
+    const { run } = await started(
+      {
+        snapshotAgeMs: 50,
+        takeSnapshot: async ({ upToPosition }) => {
+          upTo.push(upToPosition);
+          await new Promise<void>((resolve) => {
+            finish = resolve;
+          });
+          await buildSnapshot(nodeDisk, dir, counterReplica(), upToPosition);
+        },
+      },
+      dir,
+    );
+    const deltas = async () => (await readdir(dir)).filter((name) => name.endsWith('.delta')).length;
+    onTestFinished(() => finish());
+    await run.add('a');
+    await expect.poll(() => upTo, POLL).toEqual([1]);
+    const before = await deltas();
+    for (let round = 0; round < 5; round += 1) {
+      await run.add('a');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await deltas()).toBe(before);
+    finish();
+    await expect.poll(() => upTo, POLL).toEqual([1, 6]);
+    finish();
+  });
 });
 
 const POLL = { timeout: 10_000, interval: 20 };
 
-async function started(options: Partial<JournalOptions> = {}) {
-  const dir = await temporaryFolder();
+async function started(options: Partial<JournalOptions> = {}, folder?: string) {
+  const dir = folder ?? (await temporaryFolder());
   const disk = smallDisk();
   const levels: StorageLevel[] = [];
   const run = await JournalRun.start(dir, {
@@ -136,6 +203,18 @@ async function started(options: Partial<JournalOptions> = {}) {
 
 async function prepared(dir: string): Promise<string[]> {
   return (await readdir(dir)).filter((name) => name.startsWith('prepared-'));
+}
+
+/** The real one, but that no file can be cut to its size. */
+function sealFailing(failing: Promise<void>): Disk {
+  return {
+    ...nodeDisk,
+    async open(path, mode) {
+      const file = await nodeDisk.open(path, mode);
+      if (mode === 'createDurable') file.truncate = () => failing;
+      return file;
+    },
+  };
 }
 
 /** The real one, but that it says how much is free, and gives no new file any room while it is full. */
