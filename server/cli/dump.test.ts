@@ -122,4 +122,15 @@ describe('leasehold journal dump', () => {
     const [code] = (await once(piped, 'close')) as [number | null];
     expect({ code, complaints: Buffer.concat(complaints).toString() }).toEqual({ code: 0, complaints: '' });
   });
+
+  it('says that its output could not be written, and ends as a failed disk does', async () => {
+    const dir = await temporaryFolder();
+    await makeHistory(dir);
+    const child = spawn('sh', ['-c', `"$0" "$1" journal dump "$2" > /dev/full`, process.execPath, COMMAND, dir]);
+    const complaints: Buffer[] = [];
+    child.stderr.on('data', (data: Buffer) => complaints.push(data));
+    const [code] = (await once(child, 'close')) as [number | null];
+    const text = Buffer.concat(complaints).toString();
+    expect({ code, text }).toEqual({ code: 74, text: 'ENOSPC: no space left on device, write\n' });
+  });
 });

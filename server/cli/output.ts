@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { EXIT } from '../exit.ts';
 import { maskText } from '../replay.ts';
 
 /** Written in pieces of about this size. */
@@ -15,7 +16,9 @@ export class Output {
   constructor() {
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit();
-      throw error;
+      // A full disk behind `>`: half an answer must not end like a whole one.
+      this.note(error.message);
+      process.exit(EXIT.storage);
     });
   }
 

@@ -125,6 +125,13 @@ export function findBatch(bytes: Buffer, offset: number, positionMin: number): S
 
 const ZEROS = Buffer.alloc(64 * 1024);
 
+/** Where what fills up the sector behind a batch is first not zero; undefined: nowhere. No CRC covers it. */
+export function dirtyFillingAt(bytes: Buffer, endOffset: number): number | undefined {
+  const filling = bytes.subarray(endOffset, sectorEnd(endOffset));
+  if (filling.equals(ZEROS.subarray(0, filling.length))) return undefined;
+  return endOffset + filling.findIndex((byte) => byte !== 0);
+}
+
 /** Offset behind the last byte at or behind `offset` that isn't zero; `offset` itself where all are. */
 export function dataEnd(bytes: Buffer, offset: number): number {
   let end = bytes.length;

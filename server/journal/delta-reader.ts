@@ -12,7 +12,15 @@ import { join } from 'node:path';
 import type { EventRecord } from '../coordinator/domain.ts';
 import { COORDINATOR_DOMAIN } from '../coordinator/event-log.ts';
 import type { Replica } from '../coordinator/replica.ts';
-import { batchesFrom, dataEnd, findBatch, lastPositionOf, type StoredBatch, sectorEnd } from './batch.ts';
+import {
+  batchesFrom,
+  dataEnd,
+  dirtyFillingAt,
+  findBatch,
+  lastPositionOf,
+  type StoredBatch,
+  sectorEnd,
+} from './batch.ts';
 import { type Disk, readWhole } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
 import { type DeltaHeader, decodeDeltaHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
@@ -25,6 +33,11 @@ export interface TornTail {
   readonly offset: number;
   /** Up to the last one that isn't zero. */
   readonly bytes: number;
+}
+
+export interface DirtyFilling {
+  readonly file: string;
+  readonly offset: number;
 }
 
 export interface LastSegment {
@@ -58,6 +71,7 @@ export class DeltaReader {
   #deltaBytes = 0;
   #tornTail: TornTail | undefined;
   #lastSegment: LastSegment | undefined;
+  #dirtyFilling: DirtyFilling | undefined;
 
   constructor(disk: Disk, dir: string, replica: Replica, snapshot: SnapshotHeader | undefined) {
     this.#disk = disk;
@@ -88,6 +102,11 @@ export class DeltaReader {
   /** The segment that was read to its end last. */
   get lastSegment(): LastSegment | undefined {
     return this.#lastSegment;
+  }
+
+  /** The first sector that is filled up by anything but zeros. It takes nothing from the batches. */
+  get dirtyFilling(): DirtyFilling | undefined {
+    return this.#dirtyFilling;
   }
 
   /** `deltas` in order; those that the snapshot covers are passed over. Stops before a batch that exceeds `upTo`. */
@@ -133,6 +152,8 @@ export class DeltaReader {
       if (lastPositionOf(stored.batch) > upTo) return false;
       if (last?.isCleanStop) throw new CorruptJournalError(name, stored.offset, 'a batch follows the clean stop');
       this.#take(name, stored);
+      const dirtyAt = this.#dirtyFilling ? undefined : dirtyFillingAt(bytes, stored.endOffset);
+      if (dirtyAt !== undefined) this.#dirtyFilling = { file: name, offset: dirtyAt };
       last = stored;
     }
     this.#judgeRest(name, bytes, last, isLast);

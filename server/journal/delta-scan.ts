@@ -3,7 +3,16 @@
  * next good batch. The rules of what is a fault are DeltaReader's, which recovers and so stops at the first.
  */
 import { join } from 'node:path';
-import { batchesFrom, dataEnd, decodeBatch, findBatch, lastPositionOf, type StoredBatch, sectorEnd } from './batch.ts';
+import {
+  batchesFrom,
+  dataEnd,
+  decodeBatch,
+  dirtyFillingAt,
+  findBatch,
+  lastPositionOf,
+  type StoredBatch,
+  sectorEnd,
+} from './batch.ts';
 import { type Disk, readWhole } from './disk.ts';
 import { UnknownFormatError } from './errors.ts';
 import type { Fault, FaultKind } from './fault.ts';
@@ -93,11 +102,10 @@ function* scanBatches(
       isKnown = true;
       isStopped = stored.isCleanStop;
       at = sectorEnd(stored.endOffset);
-      const filling = bytes.subarray(stored.endOffset, at);
-      const dirty = filling.findIndex((byte) => byte !== 0);
-      if (dirty >= 0) {
+      const dirtyAt = dirtyFillingAt(bytes, stored.endOffset);
+      if (dirtyAt !== undefined) {
         const kind = isStopped ? 'after_clean_stop' : 'padding';
-        yield fault(stored.endOffset + dirty, kind, 'what fills up the sector behind a batch is not zero');
+        yield fault(dirtyAt, kind, 'what fills up the sector behind a batch is not zero');
       }
       continue;
     }

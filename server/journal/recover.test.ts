@@ -235,6 +235,19 @@ describe('recovery of damage', () => {
     await expectCorrupt(dir, 'stopped', 0);
   });
 
+  it('refuses any byte that is another after a clean stop, also where no CRC covers it', async () => {
+    const { dir, file, bytes } = await cleanlyStopped();
+    for (let offset = 0; offset < bytes.length; offset += 5) {
+      const flipped = Buffer.from(bytes);
+      flipped[offset]! ^= 1;
+      await writeFile(file, flipped);
+      await expect(recovering(dir), `byte ${offset}`).rejects.toThrow(CorruptJournalError);
+    }
+    bytes[SECTOR * 2 - 7]! ^= 1;
+    await writeFile(file, bytes);
+    await expectCorrupt(dir, deltaName(1), SECTOR * 2 - 7);
+  });
+
   it('refuses a mark of a clean stop of which any bit is another', async () => {
     const { dir } = await cleanlyStopped();
     const mark = join(dir, 'stopped');

@@ -98,7 +98,7 @@ export async function recover(
 /** After a clean stop nothing was being written: what is not as it was then is damage, a torn end included. */
 function compareWithStop(
   { position, batchCrc, lastDeltaBytes }: StoppedHeader,
-  { end, tornTail, lastSegment }: DeltaReader,
+  { end, tornTail, lastSegment, dirtyFilling }: DeltaReader,
 ) {
   const what = `though the last run stopped cleanly at position ${position}`;
   if (tornTail) throw new CorruptJournalError(tornTail.file, tornTail.offset, `a bad batch, ${what}`);
@@ -110,6 +110,10 @@ function compareWithStop(
   if (sizeBytes !== lastDeltaBytes) {
     const offset = Math.min(sizeBytes, lastDeltaBytes);
     throw new CorruptJournalError(file, offset, `it has ${sizeBytes} bytes instead of ${lastDeltaBytes}, ${what}`);
+  }
+  if (dirtyFilling) {
+    const reason = `what fills up the sector behind a batch is not zero, ${what}`;
+    throw new CorruptJournalError(dirtyFilling.file, dirtyFilling.offset, reason);
   }
 }
 
