@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { dataFolder, runCoordinator } from './testing/coordinator-process.ts';
+import { dataFolder, runCoordinator, startCoordinator } from './testing/coordinator-process.ts';
 
 it('a coordinator ends though one of its threads hangs in a call to the file system', async () => {
   const { dir } = await dataFolder();
@@ -19,4 +19,15 @@ it('a coordinator ends though one of its threads hangs in a call to the file sys
   const { output, signal } = await run.exited;
   expect(output.join('\n')).toContain('"stopped"');
   expect(signal).toBe('SIGKILL');
+});
+
+it('a coordinator ends with its own exit code where the programs that watch over it are missing', async () => {
+  const { dir } = await dataFolder();
+  const bin = join(dirname(dir), 'bin');
+  mkdirSync(bin);
+  for (const program of ['sh', 'flock']) {
+    symlinkSync(spawnSync('which', [program], { encoding: 'utf8' }).stdout.trim(), join(bin, program));
+  }
+  const coordinator = await startCoordinator(['--data-dir', dir], { PATH: bin });
+  expect(await coordinator.kill('SIGTERM')).toMatchObject({ code: 0, signal: null });
 });

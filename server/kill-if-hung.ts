@@ -6,8 +6,10 @@ import { spawn } from 'node:child_process';
 
 /** For `process.exit`, which takes milliseconds where no thread hangs. */
 const GRACE_SECONDS = 5;
+/** What `timeout` ends with where the time was over; whatever else it ends with is no reason to kill anybody. */
+const TIMED_OUT = 124;
 /** Its input ends with the process that started it; where that takes too long, it ends the process. */
-const SCRIPT = `timeout ${GRACE_SECONDS} cat || kill -KILL "$0"`;
+const SCRIPT = `timeout ${GRACE_SECONDS} cat; [ $? -ne ${TIMED_OUT} ] || kill -KILL "$0"`;
 
 /** To be called by the process `pid` itself, right before it exits. */
 export function killIfHung(pid: number): void {

@@ -15,11 +15,10 @@ import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
 import { type AdminServer, openAdmin } from './admin/admin-server.ts';
 import { type Config, loadConfig } from './config.ts';
 import { Coordinator, type DomainPort, type Failure } from './coordinator/coordinator.ts';
-import { NewerDataError, type StorageLevel } from './coordinator/domain.ts';
+import type { StorageLevel } from './coordinator/domain.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { EXIT, Refusal } from './exit.ts';
 import { makeDataFolder, nodeDisk } from './journal/disk.ts';
-import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { openJournal } from './journal/journal.ts';
 import { killIfHung } from './kill-if-hung.ts';
@@ -30,7 +29,7 @@ import type { LeaseState } from './lease/state.ts';
 import { tokenFloorAt } from './lease/token-floor.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { PoolAtStart, readPool } from './pool-at-start.ts';
-import { recoverFolder, snapshotInWorker } from './replay.ts';
+import { isAboutData, recoverFolder, snapshotInWorker } from './replay.ts';
 import { SessionHub } from './sessions/session-hub.ts';
 import { decideUpgrade } from './sessions/upgrade.ts';
 import { openTransport } from './transports/open.ts';
@@ -276,9 +275,7 @@ function exit(code: number): never {
 /** Of a start that failed. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof Refusal) return error.exitCode;
-  const isData =
-    error instanceof CorruptJournalError || error instanceof UnknownFormatError || error instanceof NewerDataError;
-  if (isData) return EXIT.data;
+  if (isAboutData(error)) return EXIT.data;
   // The system's own errors here are about the data folder.
   const isSystemError = error instanceof Error && 'errno' in error;
   return isSystemError ? EXIT.storage : EXIT.internal;

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { at } from './at.ts';
 import { dump } from './dump.ts';
-import { ending } from './exit.ts';
+import { ending } from './ending.ts';
 import { repair } from './repair.ts';
 import { verify } from './verify.ts';
 

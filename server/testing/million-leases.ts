@@ -4,13 +4,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
-import type { Scheduler } from '../coordinator/scheduler.ts';
 import { makeDataFolder, nodeDisk } from '../journal/disk.ts';
 import { type Journal, openJournal } from '../journal/journal.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import { leaseDomain } from '../lease/lease-domain.ts';
 import type { LeaseState } from '../lease/state.ts';
 import { recoverFolder, snapshotInWorker } from '../replay.ts';
+import { realScheduler } from './real-scheduler.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** How the leases lie over pool and sessions. */
@@ -45,14 +45,6 @@ const COUNTRIES = ['US', 'CA', 'DE', 'FR'];
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 
-const scheduler: Scheduler = {
-  setTimer(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-  defer: (callback) => void setImmediate(callback),
-};
-
 /** One run over a data folder, without sockets. Nobody else may have the folder meanwhile. */
 export class LeaseFolder {
   readonly #shape: LeaseShape;
@@ -75,7 +67,7 @@ export class LeaseFolder {
       epoch,
       randomBytes,
       clock,
-      scheduler,
+      scheduler: realScheduler,
       log: { info: () => undefined, warn: (fields, message) => fail({ message, fields }) },
       snapshotBytes: SNAPSHOT_BYTES,
       takeSnapshot: ({ upToPosition, signal }) => snapshotInWorker(dir, upToPosition, signal),
@@ -86,7 +78,7 @@ export class LeaseFolder {
       position: recovered.position,
       epoch,
       clock,
-      scheduler,
+      scheduler: realScheduler,
       random: Math.random,
       onFailure: fail,
     });
