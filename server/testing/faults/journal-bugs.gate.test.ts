@@ -7,7 +7,7 @@ import { type Bug, withPlanted } from '../plant.ts';
 import { inOwnProcess } from './in-own-process.ts';
 import { CRASH_BUGS, DAMAGE_BUGS } from './journal-bugs.ts';
 
-const STATES = 30_000;
+const STATES = 60_000;
 const TIMEOUT_MS = 120_000;
 
 describe.concurrent('what a power cut leaves', () => {

@@ -21,8 +21,8 @@ const BATCHES_PER_LIFE = 14;
 const OPERATIONS_PER_LIFE = 90;
 const OPERATIONS_OF_START = 12;
 const OPERATIONS_OF_STOP = 8;
-/** Each as likely: a batch, a file that is complete, anything at all. */
-const ERRORS: readonly (DurableKind | undefined)[] = ['durableWrite', 'sync', undefined];
+/** Each as likely: a batch, a file that is complete, a snapshot of which there are few, anything at all. */
+const ERRORS: readonly (DurableKind | undefined)[] = ['durableWrite', 'sync', 'syncOfSnapshot', undefined];
 /** Turns in which nothing is left to be done, and a life goes on: it waits for what never comes. */
 const IDLE_TURNS_MAX = 10;
 
@@ -148,7 +148,9 @@ class LivesRecorder {
     const when = random.below(4);
     const after =
       1 + random.below(when === 0 ? OPERATIONS_OF_START : when === 1 ? OPERATIONS_OF_STOP : OPERATIONS_PER_LIFE);
-    return { kind, after, isAtStop: when === 1, errorOf: ERRORS[random.below(ERRORS.length)] };
+    const errorOf = ERRORS[random.below(ERRORS.length)];
+    if (kind === 'error' && errorOf === 'syncOfSnapshot') return { kind, after: 1, isAtStop: false, errorOf };
+    return { kind, after, isAtStop: when === 1, errorOf };
   }
 
   async #live(disk: SimulatedDisk): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import type { Disk, DiskFile, OpenMode } from '../../journal/disk.ts';
+import { SNAPSHOT_ROOM_NAME } from '../../journal/file-names.ts';
 import type { Random } from '../simulation/random.ts';
 import { SectorFile } from './sector-file.ts';
 
@@ -66,13 +67,13 @@ function apply(names: Map<string, number>, { name, file, gone }: FolderChange): 
   else names.set(name, file);
 }
 
-/** The sync of a file, or a write to one opened with O_DSYNC. */
-export type DurableKind = 'sync' | 'durableWrite';
+/** The sync of a file, or a write to one opened with O_DSYNC; of the syncs, those that make a snapshot complete as well. */
+export type DurableKind = 'sync' | 'syncOfSnapshot' | 'durableWrite';
 
 /** A change of the disk in its two moments, and what becomes of it where it fails or its process dies in between. */
 interface Change {
-  /** Whether it is one of those by which a file becomes durable. */
-  readonly kind?: DurableKind;
+  /** Those by which a file becomes durable. */
+  readonly kinds?: readonly DurableKind[];
   begin(operation: number): void;
   end(operation: number): void;
   fail(operation: number, random: Random): void;
@@ -120,7 +121,7 @@ export class SimulatedDisk implements Disk {
 
   /** One of a kind, or any one. False where none is in flight. */
   failOne(random: Random, kind: DurableKind | undefined): boolean {
-    const failing = this.#inFlight.filter(({ change }) => kind === undefined || change.kind === kind);
+    const failing = this.#inFlight.filter(({ change }) => kind === undefined || change.kinds?.includes(kind));
     if (failing.length === 0) return false;
     const failed = failing[random.below(failing.length)];
     this.#inFlight.splice(this.#inFlight.indexOf(failed!), 1);
@@ -240,7 +241,7 @@ export class SimulatedDisk implements Disk {
       update((held) => held.undo(operation, offset + random.below(bytes.length + 1)));
     };
     return this.#perform({
-      ...(isDurable ? { kind: 'durableWrite' as const } : {}),
+      ...(isDurable ? { kinds: ['durableWrite' as const] } : {}),
       begin: (operation) => update((held) => held.write(bytes, offset, operation)),
       end: (operation) => {
         if (isDurable) update((held) => held.commit(operation, true));
@@ -258,12 +259,18 @@ export class SimulatedDisk implements Disk {
 
   #sync(file: number): Promise<void> {
     return this.#perform({
-      kind: 'sync',
+      kinds: this.#isSnapshot(file) ? ['sync', 'syncOfSnapshot'] : ['sync'],
       begin: () => undefined,
       end: (operation) => this.#update(file, (held) => held.commit(operation, false)),
       fail: (operation) => this.#update(file, (held) => held.fail(operation, false)),
       abandon: () => undefined,
     });
+  }
+
+  /** Not the zeros of the room that is held for the next one. */
+  #isSnapshot(file: number): boolean {
+    const isFilled = (this.state.files.get(file)?.sectors.size ?? 0) > 0;
+    return isFilled && this.state.namesWith().get(SNAPSHOT_ROOM_NAME) === file;
   }
 
   #update(file: number, change: (file: SectorFile) => SectorFile): void {
