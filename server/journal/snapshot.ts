@@ -150,8 +150,9 @@ export type SnapshotPart =
   | { readonly type: 'fault'; readonly offset: number; readonly reason: string };
 
 /**
- * All of a snapshot, piece by piece; one chunk in memory: the next is read into the same bytes. Behind a chunk with a wrong CRC it goes on where the
- * chunk's length leads; whatever else is wrong ends it. Throws UnknownFormatError as decodeSnapshotHeader does.
+ * All of a snapshot, piece by piece; the next chunk is read while one is looked at, into the bytes of the one before. Behind a
+ * chunk with a wrong CRC it goes on where the chunk's length leads; whatever else is wrong ends it. Throws
+ * UnknownFormatError as decodeSnapshotHeader does.
  */
 export async function* scanSnapshot(
   disk: Disk,
@@ -160,42 +161,61 @@ export async function* scanSnapshot(
   position: number,
 ): AsyncGenerator<SnapshotPart> {
   const file = await disk.open(join(dir, name), 'read');
+  let ahead: Promise<unknown> = Promise.resolve();
   try {
     const fileBytes = await file.sizeBytes();
     const fault = (offset: number, reason: string) => ({ type: 'fault', offset, reason }) as const;
     // A buffer for each chunk would do, but memory outside the heap makes V8 collect all of the heap every 64 MB of it.
-    let buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
-    const read = async (offset: number, count: number) => {
-      if (buffer.length < count) buffer = Buffer.allocUnsafe(count);
-      return buffer.subarray(0, await file.read(buffer.subarray(0, count), offset));
+    const buffers = [Buffer.allocUnsafe(2 * CHUNK_BYTES), Buffer.allocUnsafe(2 * CHUNK_BYTES)] as const;
+    let reads = 0;
+    const read = (offset: number, bytes: number): Promise<Buffer> => {
+      const count = Math.max(0, Math.min(bytes, fileBytes - offset));
+      if (count === 0) return Promise.resolve(Buffer.alloc(0));
+      reads += 1;
+      const into = buffers[reads % 2 === 0 ? 0 : 1];
+      const buffer = (into.length < count ? Buffer.allocUnsafe(count) : into).subarray(0, count);
+      const pending = file.read(buffer, offset).then((taken) => buffer.subarray(0, taken));
+      ahead = pending.catch(() => undefined);
+      return pending;
     };
-    const header = decodeSnapshotHeader(await read(0, Math.min(HEADER_BYTES, fileBytes)), name);
+    /** What a chunk begins with, or the end: the end is longer than the one, and a chunk is followed by it at least. */
+    const begin = (offset: number, head: Buffer) => {
+      if (offset + END_BYTES > fileBytes) return fault(offset, 'the end is missing');
+      const [payloadBytes, crc] = [head.readUInt32LE(0), head.readUInt32LE(4)];
+      if (payloadBytes === 0) return { type: 'end', crc } as const;
+      const payloadOffset = offset + CHUNK_HEADER_BYTES;
+      if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes) {
+        return fault(offset, 'a chunk is cut');
+      }
+      return { type: 'chunk', payloadBytes, crc, bytes: read(payloadOffset, payloadBytes + END_BYTES) } as const;
+    };
+    const header = decodeSnapshotHeader(await read(0, HEADER_BYTES), name);
     if (header?.position === position) yield { type: 'header', header };
     else yield fault(0, 'the header is damaged');
     let offset = HEADER_BYTES;
     let crcOfCrcs = 0;
-    for (;;) {
-      if (offset + END_BYTES > fileBytes) return yield fault(offset, 'the end is missing');
-      // The end is longer than a chunk's header, and a chunk is followed by it at least.
-      const head = Buffer.from(await read(offset, END_BYTES));
-      const payloadBytes = head.readUInt32LE(0);
-      const crc = head.readUInt32LE(4);
-      if (payloadBytes === 0) {
-        if (crc32(head.subarray(8), crcOfCrcs) !== crc) yield fault(offset, 'the end does not match the chunks');
+    let head = Buffer.from(await read(offset, END_BYTES));
+    for (let part = begin(offset, head); ; ) {
+      if (part.type === 'fault') return yield part;
+      if (part.type === 'end') {
+        if (crc32(head.subarray(8), crcOfCrcs) !== part.crc) yield fault(offset, 'the end does not match the chunks');
         else if (offset + END_BYTES !== fileBytes) yield fault(offset + END_BYTES, 'something follows the end');
         return;
       }
-      const payloadOffset = offset + CHUNK_HEADER_BYTES;
-      if (payloadBytes > CHUNK_BYTES_MAX || payloadOffset + payloadBytes > fileBytes) {
-        return yield fault(offset, 'a chunk is cut');
-      }
-      const payload = await read(payloadOffset, payloadBytes);
-      if (crc32(payload) === crc) yield { type: 'chunk', offset, payload };
-      else yield fault(offset, 'a chunk is damaged');
+      const { payloadBytes, crc } = part;
+      const bytes = await part.bytes;
+      const payload = bytes.subarray(0, payloadBytes);
+      const chunkOffset = offset;
       crcOfCrcs = crc32(head.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
-      offset = payloadOffset + payloadBytes;
+      offset += CHUNK_HEADER_BYTES + payloadBytes;
+      head = Buffer.from(bytes.subarray(payloadBytes));
+      part = begin(offset, head);
+      if (crc32(payload) === crc) yield { type: 'chunk', offset: chunkOffset, payload };
+      else yield fault(chunkOffset, 'a chunk is damaged');
     }
   } finally {
+    // Whoever stops in between must not have it closed under a read.
+    await ahead;
     await file.close();
   }
 }

@@ -9,6 +9,8 @@ import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
 import { holderName } from './idempotency.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
+import type { LeaseTable } from './lease-table.ts';
+import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
 import { type Lease, type LeaseState, NO_REQUESTS, sharedHolder } from './state.ts';
@@ -44,9 +46,8 @@ export class RestoredLeases {
     this.#count += 1;
   }
 
-  /** All of them, by their tokens, which stand apart so that no lease need be fetched. */
-  moveTo(leases: Map<number, Lease>): void {
-    for (let rank = 0; rank < this.#tokens.length; rank += 1) leases.set(this.#tokens[rank]!, this.#leases[rank]!);
+  moveTo(table: LeaseTable): void {
+    table.fill(this.#tokens, this.#leases);
   }
 }
 
@@ -73,6 +74,7 @@ function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRec
     if (addresses.at(-2) === addressId) addresses[addresses.length - 1]! += 1;
     else addresses.push(addressId, 1);
   }
+  const column = (of: (lease: Lease) => number) => encodeNumbers(leases.map(of));
   const sparse = <Value>(of: (lease: Lease) => Value | undefined) =>
     leases.flatMap((lease, index) => {
       const value = of(lease);
@@ -82,20 +84,18 @@ function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRec
     'leases',
     VERSIONS.leases,
     tokens.length,
-    addresses,
+    encodeNumbers(addresses),
     Array.from(holders.values(), ({ holder }) => encodeHolder(holder)),
-    leases.map(({ token }) => rankOf(tokens, token)),
-    leases.map(({ token }) => token),
-    leases.map(({ resource }) => resource),
-    leases.map(({ holder }) => holders.get(holderName(holder))!.index),
-    leases.map(({ request }) => request),
-    leases.map(({ ttlMs }) => ttlMs),
-    leases.map(({ deadlineMs }) => deadlineMs),
-    leases.map(({ grantedDay }) => grantedDay),
-    leases.map(({ requests }) => requests),
-    leases.map(
-      (lease) => (lease.clamped ? CLAMPED : 0) | (lease.settled ? SETTLED : 0) | (lease.isBanned ? BANNED : 0),
-    ),
+    column(({ token }) => rankOf(tokens, token)),
+    column(({ token }) => token),
+    column(({ resource }) => resource),
+    column(({ holder }) => holders.get(holderName(holder))!.index),
+    column(({ request }) => request),
+    column(({ ttlMs }) => ttlMs),
+    column(({ deadlineMs }) => deadlineMs),
+    column(({ grantedDay }) => grantedDay),
+    column(({ requests }) => requests),
+    column((lease) => (lease.clamped ? CLAMPED : 0) | (lease.settled ? SETTLED : 0) | (lease.isBanned ? BANNED : 0)),
     sparse(({ terms }) => terms && encodeTerms(terms)),
     sparse(({ revoking }) => revoking && encodeRevoking(revoking)),
     sparse(({ otherRequests }) => (otherRequests.length > 0 ? otherRequests : undefined)),
@@ -115,9 +115,26 @@ function rankOf(tokens: Float64Array, token: number): number {
   return low;
 }
 
+function columnsOf(record: LeasesRecord) {
+  return {
+    addresses: decodeNumbers(record[3]),
+    ranks: decodeNumbers(record[5]),
+    tokens: decodeNumbers(record[6]),
+    resources: decodeNumbers(record[7]),
+    heldBy: decodeNumbers(record[8]),
+    requestIds: decodeNumbers(record[9]),
+    ttlsMs: decodeNumbers(record[10]),
+    deadlinesMs: decodeNumbers(record[11]),
+    grantedDays: decodeNumbers(record[12]),
+    requests: decodeNumbers(record[13]),
+    flags: decodeNumbers(record[14]),
+  };
+}
+
 export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
-  const [, , total, addresses, holderRecords, ranks, tokens, resources, holderIndexes, requestIds] = record;
-  const [ttls, deadlines, grantedDays, requests, flags] = [record[10], record[11], record[12], record[13], record[14]];
+  const [, , total, , holderRecords] = record;
+  const { addresses, ranks, tokens, resources, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
+    columnsOf(record);
   const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
   const holders = holderRecords.map((holder) => sharedHolder(state, decodeHolder(holder)));
   const sessions = holders.map((holder) => sessionOf(state, holder));
@@ -132,12 +149,12 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
         token: tokens[index]!,
         resource: resources[index]!,
         addressId: address.id,
-        holder: holders[holderIndexes[index]!]!,
+        holder: holders[heldBy[index]!]!,
         request: requestIds[index]!,
         otherRequests: otherRequests.get(index) ?? NO_REQUESTS,
-        ttlMs: ttls[index]!,
+        ttlMs: ttlsMs[index]!,
         clamped: (flags[index]! & CLAMPED) !== 0,
-        deadlineMs: deadlines[index]!,
+        deadlineMs: deadlinesMs[index]!,
         grantedDay: grantedDays[index]!,
         terms: termsFields && decodeTerms(termsFields),
         revoking: revokingFields && decodeRevoking(revokingFields),
@@ -152,7 +169,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
         listPlace: 0,
       };
       state.restored.put(ranks[index]!, lease);
-      linkLease(state, lease, address, sessions[holderIndexes[index]!]);
+      linkLease(state, lease, address, sessions[heldBy[index]!]);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);
@@ -164,22 +181,23 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
 
 /** The same, lease by lease: for who reads a record and has no state. */
 export function leaseRecordsOf(record: LeasesRecord): LeaseRecord[] {
-  const [, , , addresses, holders, , tokens, resources, holderIndexes, requestIds, ttls, deadlines] = record;
-  const [grantedDays, requests, flags] = [record[12], record[13], record[14]];
+  const [, , , , holders] = record;
+  const { addresses, tokens, resources, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
+    columnsOf(record);
   const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
   const addressIds: number[] = [];
   for (let run = 0; run < addresses.length; run += 2) {
     for (let nth = 0; nth < addresses[run + 1]!; nth += 1) addressIds.push(addresses[run]!);
   }
-  return tokens.map((token, index) => [
+  return Array.from(tokens, (token, index) => [
     token,
     resources[index]!,
     addressIds[index]!,
-    holders[holderIndexes[index]!]!,
+    holders[heldBy[index]!]!,
     requestIds[index]!,
-    ttls[index]!,
+    ttlsMs[index]!,
     (flags[index]! & CLAMPED) !== 0,
-    deadlines[index]!,
+    deadlinesMs[index]!,
     grantedDays[index]!,
     requests[index]!,
     (flags[index]! & SETTLED) !== 0,

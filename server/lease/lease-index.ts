@@ -9,7 +9,7 @@ import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, t
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
 export function indexLease(state: LeaseState, lease: Lease): void {
   linkLease(state, lease, existing(state.addresses, lease.addressId), sessionOf(state, lease.holder));
-  state.leases.set(lease.token, lease);
+  state.leases.add(lease);
 }
 
 export function sessionOf(state: LeaseState, holder: Holder): Session | undefined {

@@ -174,9 +174,9 @@ function leasePage(
 ): { leases: object[]; next?: number } {
   const page: Lease[] = [];
   // In the order of their tokens.
-  for (const lease of state.leases.values()) {
+  for (const lease of state.leases.values(after + 1)) {
     const isWanted = resource === undefined || lease.resource === resource;
-    if (lease.token <= after || endsAtMs(lease) <= nowMs || !isWanted) continue;
+    if (endsAtMs(lease) <= nowMs || !isWanted) continue;
     // One more than the page tells that there is a next.
     if (page.push(lease) > limit) break;
   }

@@ -3,6 +3,7 @@ import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord, Ended } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
 import type { HolderRecord } from './holder.ts';
+import type { NumberColumn } from './number-column.ts';
 import type { QuarantineReason } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import type { PoolChange, SessionEnd } from './state.ts';
@@ -104,22 +105,22 @@ export type StateRecord =
       /** In all the records of a snapshot. */
       total: number,
       /** Id of an address, number of leases on it, of the next …: they stand in this order. */
-      addresses: readonly number[],
+      addresses: NumberColumn,
       holders: readonly HolderRecord[],
       // From here on a column each, by index.
       /** Place among all leases in the order of their tokens. */
-      ranks: readonly number[],
-      tokens: readonly number[],
-      resources: readonly number[],
+      ranks: NumberColumn,
+      tokens: NumberColumn,
+      resources: NumberColumn,
       /** Indexes in `holders`. */
-      heldBy: readonly number[],
-      requestIds: readonly number[],
-      ttlsMs: readonly number[],
-      deadlinesMs: readonly number[],
-      grantedDays: readonly number[],
-      requests: readonly number[],
+      heldBy: NumberColumn,
+      requestIds: NumberColumn,
+      ttlsMs: NumberColumn,
+      deadlinesMs: NumberColumn,
+      grantedDays: NumberColumn,
+      requests: NumberColumn,
       /** Bits: 1 clamped, 2 settled, 4 banned. */
-      flags: readonly number[],
+      flags: NumberColumn,
       terms: Sparse<TermsFields>,
       revoking: Sparse<RevokingFields>,
       otherRequests: Sparse<readonly number[]>,

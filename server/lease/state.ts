@@ -9,6 +9,7 @@ import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
 import type { RestoredLeases } from './lease-columns.ts';
 import type { LeaseList } from './lease-list.ts';
+import { LeaseTable } from './lease-table.ts';
 import type { Pair, Resting } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
@@ -149,7 +150,7 @@ export interface LeaseState {
   readonly addresses: Map<number, Address>;
   readonly addressIds: Map<string, number>;
   readonly resources: Map<number, Resource>;
-  readonly leases: Map<number, Lease>;
+  readonly leases: LeaseTable;
   readonly ended: EndedLeases;
   readonly sessions: Map<string, Session>;
   readonly waiters: Map<number, Waiter>;
@@ -201,7 +202,7 @@ export function createLeaseState(): LeaseState {
     addresses: new Map(),
     addressIds: new Map(),
     resources: new Map(),
-    leases: new Map(),
+    leases: new LeaseTable(),
     ended: new EndedLeases(),
     sessions: new Map(),
     waiters: new Map(),

@@ -9,6 +9,7 @@ import { type Journal, openJournal } from '../journal/journal.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import { leaseDomain } from '../lease/lease-domain.ts';
 import type { LeaseState } from '../lease/state.ts';
+import { tokenFloorAt } from '../lease/token-floor.ts';
 import { recoverFolder, snapshotInWorker } from '../replay.ts';
 import { realScheduler } from './real-scheduler.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -83,7 +84,12 @@ export class LeaseFolder {
       onFailure: fail,
     });
     const folder = new LeaseFolder(shape, replica.state(leaseDomain.name) as LeaseState, coordinator, journal);
-    await folder.#execute({ type: 'StartEpoch', epoch, tokenFloor: 0, suspendMs: RESUME_WINDOW_MS });
+    await folder.#execute({
+      type: 'StartEpoch',
+      epoch,
+      tokenFloor: tokenFloorAt(clock.utcMs())!,
+      suspendMs: RESUME_WINDOW_MS,
+    });
     return folder;
   }
 

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LeaseTable } from './lease-table.ts';
+import type { Lease } from './state.ts';
+
+const leaseOf = (token: number) => ({ token }) as Lease;
+/** As tokens are: beyond 32 bits, and with runs between them. */
+const FIRST = 2 ** 51 + 12_345;
+const tokenOf = (nth: number) => FIRST + nth + Math.floor(nth / 50) * 2 ** 20;
+
+describe('LeaseTable', () => {
+  it('agrees with a Map after any row of grants and ends', () => {
+    const step = fc.oneof(
+      { weight: 3, arbitrary: fc.constant('grant' as const) },
+      { weight: 2, arbitrary: fc.nat({ max: 1_000 }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 800, size: 'max' }), fc.nat({ max: 500 }), (steps, after) => {
+        const table = new LeaseTable();
+        const expected = new Map<number, Lease>();
+        let granted = 0;
+        for (const taken of steps) {
+          if (taken === 'grant') {
+            const lease = leaseOf(tokenOf(granted));
+            granted += 1;
+            table.add(lease);
+            expected.set(lease.token, lease);
+          } else if (expected.size > 0) {
+            const token = [...expected.keys()][taken % expected.size]!;
+            table.delete(token);
+            expected.delete(token);
+          }
+        }
+        expect(table.size).toBe(expected.size);
+        expect([...table.keys()]).toEqual([...expected.keys()]);
+        expect([...table.values(tokenOf(after) + 1)]).toEqual(
+          [...expected.values()].filter(({ token }) => token > tokenOf(after)),
+        );
+        for (let nth = 0; nth < granted; nth += 1) {
+          const token = tokenOf(nth);
+          expect(table.get(token)).toBe(expected.get(token));
+          expect(table.has(token)).toBe(expected.has(token));
+        }
+      }),
+    );
+  });
+
+  it('is filled at once, and goes on from there', () => {
+    const table = new LeaseTable();
+    const leases = Array.from({ length: 300 }, (_, nth) => leaseOf(tokenOf(nth)));
+    table.fill(
+      Float64Array.from(leases, ({ token }) => token),
+      [...leases],
+    );
+    table.delete(tokenOf(7));
+    table.add(leaseOf(tokenOf(300)));
+    expect(table.size).toBe(300);
+    expect(table.get(tokenOf(299))).toBe(leases[299]);
+    expect([...table.keys()].slice(6, 8)).toEqual([tokenOf(6), tokenOf(8)]);
+    expect(() => table.fill(new Float64Array(1), [leaseOf(1)])).toThrow('in use');
+  });
+
+  it('takes no token twice or out of order, and ends no lease twice', () => {
+    const table = new LeaseTable();
+    table.add(leaseOf(5));
+    expect(() => table.add(leaseOf(5))).toThrow('comes after');
+    table.delete(5);
+    expect(() => table.add(leaseOf(5))).toThrow('comes after');
+    expect(() => table.delete(5)).toThrow('none of the live ones');
+  });
+});
