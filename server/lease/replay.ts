@@ -6,7 +6,7 @@ import type { Address } from './address.ts';
 import { existing } from './existing.ts';
 import { armResource, reviewLeases } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
-import { factsOf, PoolFilling } from './resource-pool.ts';
+import { type AddressFacts, factsOf, PoolFilling } from './resource-pool.ts';
 import type { LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
@@ -34,13 +34,25 @@ export function endReplay(state: LeaseState): void {
  */
 function fillPools(state: LeaseState): void {
   const fillings = new Map<number, PoolFilling<Address>>();
-  for (const id of state.resources.keys()) fillings.set(id, new PoolFilling());
+  for (const { id, addressCount } of state.resources.values()) fillings.set(id, new PoolFilling(addressCount));
+  const strings = new Map<string, string>();
   for (const address of state.addresses.values()) {
     const { removed, isUnhealthy, quarantine, pairs } = address;
     if (removed || isUnhealthy || quarantine || pairs || !address.servesLeased()) reviewLeases(state, address);
     if (removed) continue;
-    const entry = { address, facts: factsOf(address) };
+    const entry = { address, facts: sharingStrings(factsOf(address), strings) };
     for (const id of address.resourceIds) existing(fillings, id).add(entry, pairStatus(address, id));
   }
   for (const [id, filling] of fillings) existing(state.resources, id).pool.fill(filling);
+}
+
+/** Strings that are one are told to be equal at a glance, by each pool that looks them up. */
+function sharingStrings(facts: AddressFacts, strings: Map<string, string>): AddressFacts {
+  const one = (text: string) => {
+    const known = strings.get(text);
+    if (known === undefined) strings.set(text, text);
+    return known ?? text;
+  };
+  const { country, resourceIdsKey, labelsKey } = facts;
+  return { ...facts, country: one(country), resourceIdsKey: one(resourceIdsKey), labelsKey: one(labelsKey) };
 }

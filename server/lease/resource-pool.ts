@@ -31,17 +31,31 @@ export interface PairStatus {
   readonly isEligible: boolean;
 }
 
+/** An address, and what all its pools read of it. */
+export interface PoolEntry<A extends PoolAddress> {
+  readonly address: A;
+  readonly facts: AddressFacts;
+}
+
 /** The addresses of one pool, gathered for `fill`, and in which state their pairs are. */
 export class PoolFilling<A extends PoolAddress> {
-  readonly entries: { readonly address: A; readonly facts: AddressFacts }[] = [];
+  readonly entries: PoolEntry<A>[] = [];
   /** Code of the state, and in the lowest bit whether it is eligible. */
-  readonly states: number[] = [];
-  readonly untilMs: number[] = [];
+  readonly states: Uint8Array;
+  readonly untilMs: Float64Array;
 
-  add(entry: { readonly address: A; readonly facts: AddressFacts }, { state, untilMs, isEligible }: PairStatus): void {
+  /** For `size` addresses. */
+  constructor(size: number) {
+    this.states = new Uint8Array(size);
+    this.untilMs = new Float64Array(size);
+  }
+
+  add(entry: PoolEntry<A>, { state, untilMs, isEligible }: PairStatus): void {
+    const index = this.entries.length;
+    if (index === this.states.length) throw new Error(`a pool has more than ${index} addresses`);
     this.entries.push(entry);
-    this.states.push((STATE_CODES[state] << 1) | (isEligible ? 1 : 0));
-    this.untilMs.push(untilMs);
+    this.states[index] = (STATE_CODES[state] << 1) | (isEligible ? 1 : 0);
+    this.untilMs[index] = untilMs;
   }
 }
 
