@@ -96,7 +96,7 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
     snapshotBytes: config.snapshotBytes,
     snapshotAgeMs: config.snapshotAgeMs,
     snapshotsKept: config.snapshotsKept,
-    takeSnapshot: ({ upToPosition, signal }) => snapshotInWorker(dir, upToPosition, signal),
+    takeSnapshot: (request) => snapshotInWorker(dir, request),
     liveCount: () => replica.liveCount(),
     onStorage: (level) => onStorage(level),
     onFailure: (error) => exitOnFailure({ kind: 'storage', message: error.message }, log),

@@ -5,6 +5,7 @@
  */
 import { link } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type AnyDomain, type EventRecord, NewerDataError } from './coordinator/domain.ts';
 import { COORDINATOR_DOMAIN } from './coordinator/event-log.ts';
@@ -17,10 +18,12 @@ import { listFolder } from './journal/file-names.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { eventsOf, findMoment, type LookbackItem, type Moment, readBatches } from './journal/lookback.ts';
 import { unpackValues } from './journal/msgpack.ts';
+import { pacedDisk } from './journal/paced-disk.ts';
 import { type Recovered, recover } from './journal/recover.ts';
 import { applyRepair, findLost, type LostEvents } from './journal/repair.ts';
 import { planRepair, type RepairPlan } from './journal/repair-plan.ts';
 import { scanSnapshot } from './journal/snapshot.ts';
+import type { SnapshotRequest } from './journal/snapshot-rotation.ts';
 import { onUnmovedFolder, type VerifyReport, verifyFolder } from './journal/verify.ts';
 import { describeEvent, describeRecord, type Fields } from './lease/described.ts';
 import { type HeldLease, HISTORY_EVENTS, type HistoryFilter, LeaseHistory } from './lease/history.ts';
@@ -53,11 +56,12 @@ interface SnapshotTask {
   readonly task: 'snapshot';
   readonly dir: string;
   readonly upToPosition: number;
+  readonly isUrgent: boolean;
 }
 
 /** Makes a snapshot in a worker thread; resolves when it is durable under its name. */
-export function snapshotInWorker(dir: string, upToPosition: number, signal: AbortSignal): Promise<void> {
-  const task: SnapshotTask = { task: 'snapshot', dir, upToPosition };
+export function snapshotInWorker(dir: string, { upToPosition, isUrgent, signal }: SnapshotRequest): Promise<void> {
+  const task: SnapshotTask = { task: 'snapshot', dir, upToPosition, isUrgent };
   const worker = new Worker(new URL(import.meta.url), { workerData: task });
   const stop = () => void worker.terminate();
   signal.addEventListener('abort', stop, { once: true });
@@ -238,11 +242,12 @@ export function utcText(utcMs: number): string {
 }
 
 if (!isMainThread && isSnapshotTask(workerData)) {
-  const { dir, upToPosition } = workerData;
+  const { dir, upToPosition, isUrgent } = workerData;
+  const pace = { nowMs: () => performance.now(), pause: (ms: number) => setTimeout<void>(ms) };
   // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
   setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
   // Nobody decides over it: its replay never ends.
-  await buildSnapshot(blockingDisk, dir, replayingReplica(), upToPosition);
+  await buildSnapshot(isUrgent ? blockingDisk : pacedDisk(blockingDisk, pace), dir, replayingReplica(), upToPosition);
   parentPort?.postMessage('done');
 }
 

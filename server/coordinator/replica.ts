@@ -8,7 +8,8 @@ export type SnapshotRecord = readonly [domain: string, record: unknown];
  * offline tools rebuild one from files with the same code.
  */
 export class Replica {
-  readonly #parts = new Map<string, { readonly domain: AnyDomain; readonly state: unknown }>();
+  readonly #parts = new Map<string, { readonly domain: AnyDomain; state: unknown }>();
+  #isReplaying = false;
 
   constructor(domains: readonly AnyDomain[]) {
     for (const domain of domains) {
@@ -45,11 +46,19 @@ export class Replica {
    * be written down again never needs `endReplay`.
    */
   beginReplay(): void {
+    this.#isReplaying = true;
     for (const { domain, state } of this.#parts.values()) domain.beginReplay?.(state);
+  }
+
+  /** As it was when it was new: what was restored of a damaged snapshot is no state. */
+  startOver(): void {
+    for (const part of this.#parts.values()) part.state = part.domain.create();
+    if (this.#isReplaying) this.beginReplay();
   }
 
   /** Decisions may follow. */
   endReplay(): void {
+    this.#isReplaying = false;
     for (const { domain, state } of this.#parts.values()) domain.endReplay?.(state);
   }
 

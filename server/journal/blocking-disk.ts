@@ -3,11 +3,11 @@
  * one small pool for calls that don't block; a snapshot's would stand in it before the commits of the journal.
  */
 import * as fs from 'node:fs';
-import { type Disk, type DiskFile, errorCode, FILE_MODE, FOLDER_MODE, OPEN_FLAGS } from './disk.ts';
+import { type Disk, type DiskFile, errorCode, FILE_MODE, FOLDER_MODE, naming, OPEN_FLAGS } from './disk.ts';
 
 export const blockingDisk: Disk = {
   async open(path, mode) {
-    return new BlockingFile(fs.openSync(path, OPEN_FLAGS[mode], FILE_MODE));
+    return new BlockingFile(fs.openSync(path, OPEN_FLAGS[mode], FILE_MODE), path);
   },
   async list(folder) {
     return fs.readdirSync(folder);
@@ -43,19 +43,22 @@ export const blockingDisk: Disk = {
 
 class BlockingFile implements DiskFile {
   readonly #descriptor: number;
+  readonly #path: string;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, path: string) {
     this.#descriptor = descriptor;
+    this.#path = path;
   }
 
   async sizeBytes(): Promise<number> {
-    return fs.fstatSync(this.#descriptor).size;
+    return this.#call(() => fs.fstatSync(this.#descriptor).size);
   }
 
   async read(into: Uint8Array, offset: number): Promise<number> {
     let taken = 0;
     while (taken < into.length) {
-      const count = fs.readSync(this.#descriptor, into, taken, into.length - taken, offset + taken);
+      const start = taken;
+      const count = this.#call(() => fs.readSync(this.#descriptor, into, start, into.length - start, offset + start));
       if (count === 0) break;
       taken += count;
     }
@@ -65,21 +68,32 @@ class BlockingFile implements DiskFile {
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     let taken = 0;
     while (taken < bytes.length) {
-      const count = fs.writeSync(this.#descriptor, bytes, taken, bytes.length - taken, offset + taken);
+      const start = taken;
+      const count = this.#call(() =>
+        fs.writeSync(this.#descriptor, bytes, start, bytes.length - start, offset + start),
+      );
       if (count === 0) throw new Error(`write took ${taken} of ${bytes.length} bytes and then none`);
       taken += count;
     }
   }
 
   async truncate(sizeBytes: number): Promise<void> {
-    fs.ftruncateSync(this.#descriptor, sizeBytes);
+    this.#call(() => fs.ftruncateSync(this.#descriptor, sizeBytes));
   }
 
   async sync(): Promise<void> {
-    fs.fsyncSync(this.#descriptor);
+    this.#call(() => fs.fsyncSync(this.#descriptor));
   }
 
   async close(): Promise<void> {
-    fs.closeSync(this.#descriptor);
+    this.#call(() => fs.closeSync(this.#descriptor));
+  }
+
+  #call<Result>(call: () => Result): Result {
+    try {
+      return call();
+    } catch (error) {
+      throw naming(error as Error, this.#path);
+    }
   }
 }

@@ -8,6 +8,7 @@
 import * as fs from 'node:fs';
 import { mkdir, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 export type OpenMode =
   /** An existing file, for reading. */
@@ -57,9 +58,9 @@ export const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
 /** The real one. */
 export const nodeDisk: Disk = {
   async open(path, mode) {
-    return new NodeFile(await openDescriptor(path, OPEN_FLAGS[mode]));
+    return new NodeFile(await openDescriptor(path, OPEN_FLAGS[mode]), path);
   },
-  list: (folder) => readdir(folder),
+  list: (folder) => onceThereAreDescriptors(() => readdir(folder)),
   rename,
   remove: unlink,
   async makeFolder(folder) {
@@ -72,7 +73,8 @@ export const nodeDisk: Disk = {
     }
   },
   async syncFolder(folder) {
-    const file = new NodeFile(await openDescriptor(folder, O_RDONLY | O_DIRECTORY));
+    const descriptor = await onceThereAreDescriptors(() => openDescriptor(folder, O_RDONLY | O_DIRECTORY));
+    const file = new NodeFile(descriptor, folder);
     try {
       await file.sync();
     } finally {
@@ -88,14 +90,16 @@ export const nodeDisk: Disk = {
 /** A plain descriptor: the callback functions of node:fs are the shortest way from a commit to the kernel. */
 class NodeFile implements DiskFile {
   readonly #descriptor: number;
+  readonly #path: string;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, path: string) {
     this.#descriptor = descriptor;
+    this.#path = path;
   }
 
   sizeBytes(): Promise<number> {
     return new Promise((done, fail) => {
-      fs.fstat(this.#descriptor, (error, stats) => (error ? fail(error) : done(stats.size)));
+      fs.fstat(this.#descriptor, (error, stats) => (error ? fail(naming(error, this.#path)) : done(stats.size)));
     });
   }
 
@@ -121,26 +125,26 @@ class NodeFile implements DiskFile {
 
   truncate(sizeBytes: number): Promise<void> {
     return new Promise((done, fail) => {
-      fs.ftruncate(this.#descriptor, sizeBytes, (error) => (error ? fail(error) : done()));
+      fs.ftruncate(this.#descriptor, sizeBytes, (error) => (error ? fail(naming(error, this.#path)) : done()));
     });
   }
 
   sync(): Promise<void> {
     return new Promise((done, fail) => {
-      fs.fsync(this.#descriptor, (error) => (error ? fail(error) : done()));
+      fs.fsync(this.#descriptor, (error) => (error ? fail(naming(error, this.#path)) : done()));
     });
   }
 
   close(): Promise<void> {
     return new Promise((done, fail) => {
-      fs.close(this.#descriptor, (error) => (error ? fail(error) : done()));
+      fs.close(this.#descriptor, (error) => (error ? fail(naming(error, this.#path)) : done()));
     });
   }
 
   #readSome(into: Uint8Array, start: number, offset: number): Promise<number> {
     return new Promise((done, fail) => {
       fs.read(this.#descriptor, into, start, into.length - start, offset, (error, count) =>
-        error ? fail(error) : done(count),
+        error ? fail(naming(error, this.#path)) : done(count),
       );
     });
   }
@@ -148,10 +152,37 @@ class NodeFile implements DiskFile {
   #writeSome(bytes: Uint8Array, start: number, offset: number): Promise<number> {
     return new Promise((done, fail) => {
       fs.write(this.#descriptor, bytes, start, bytes.length - start, offset, (error, count) =>
-        error ? fail(error) : done(count),
+        error ? fail(naming(error, this.#path)) : done(count),
       );
     });
   }
+}
+
+/** Between attempts at what needs a descriptor for a moment only. */
+const DESCRIPTOR_RETRY_MS = 50;
+/** They last for 20 s: shorter than a commit may take. */
+const DESCRIPTOR_RETRIES = 400;
+
+/**
+ * Clients can take all descriptors that the process may have. That must not end it in the middle of a rotation, while
+ * nothing is wrong with the disk: what opens a folder waits for one to come free.
+ */
+async function onceThereAreDescriptors<Result>(open: () => Promise<Result>): Promise<Result> {
+  for (let retries = 0; ; retries += 1) {
+    try {
+      return await open();
+    } catch (error) {
+      const code = errorCode(error);
+      if ((code !== 'EMFILE' && code !== 'ENFILE') || retries === DESCRIPTOR_RETRIES) throw error;
+    }
+    await setTimeout(DESCRIPTOR_RETRY_MS);
+  }
+}
+
+/** Node names the file only where it was given its name. */
+export function naming(error: Error, path: string): Error {
+  error.message += ` '${path}'`;
+  return Object.assign(error, { path });
 }
 
 function openDescriptor(path: string, flags: number): Promise<number> {

@@ -4,7 +4,9 @@
  *   00000000000000004097.delta      a segment of batches, named for its first event
  *   00000000000000004096.snapshot   the state after that event
  *   stopped                         the last run stopped cleanly, and this is where: clean-stop.ts
- *   *.tmp                           being made, or room held; whatever is found at a start is removed
+ *   prepared-7.delta.tmp            room for the next segments
+ *   room.snapshot.tmp               room for the next snapshot, or one being made
+ *   *.delta.tmp, stopped.tmp        being made; what has any of these names at a start is removed
  *   lock                            see folder-lock.ts
  *
  * Other names are somebody else's: passed over, never touched.
@@ -18,6 +20,7 @@ export const SNAPSHOT_ROOM_NAME = `room.snapshot${TEMPORARY_SUFFIX}`;
 
 const POSITION_DIGITS = 20;
 const NAME = /^(\d{20})\.(delta|snapshot)$/;
+const TEMPORARY_NAME = /^(?:prepared-\d+\.delta|\d{20}\.(?:delta|snapshot)|room\.snapshot|stopped)\.tmp$/;
 
 export interface PositionedFile {
   readonly name: string;
@@ -48,7 +51,7 @@ export async function listFolder(disk: Disk, dir: string): Promise<FolderListing
   for (const name of (await disk.list(dir)).sort()) {
     const match = NAME.exec(name);
     if (match) (match[2] === 'delta' ? deltas : snapshots).push({ name, position: Number(match[1]) });
-    else if (name.endsWith(TEMPORARY_SUFFIX)) temporaries.push(name);
+    else if (TEMPORARY_NAME.test(name)) temporaries.push(name);
     else if (name === STOPPED_NAME) hasStopped = true;
   }
   return { deltas, snapshots, temporaries, hasStopped };

@@ -1,6 +1,6 @@
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { Disk } from './disk.ts';
-import { untilThereIsRoom } from './room.ts';
+import { expectRoom, untilThereIsRoom } from './room.ts';
 import { discardSegment, type PreparedSegment, prepareSegment } from './segment.ts';
 
 /** Held in files at most; what more may be needed is looked for in the free space alone. */
@@ -97,7 +97,8 @@ export class PreparedSegments {
     const { signal } = this.#closing;
     try {
       const prepared = await untilThereIsRoom(
-        () => {
+        async () => {
+          await expectRoom(disk, dir, segmentBytes);
           this.#lastNumber += 1;
           return prepareSegment(disk, dir, this.#lastNumber, segmentBytes);
         },

@@ -1,4 +1,4 @@
-import { copyFile, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -56,7 +56,7 @@ describe('recovery of a torn tail', () => {
   it('reports and changes nothing where it may not cut', async () => {
     const { dir, file, bytes, lastOffset, lastEnd } = await twoBatches();
     await writeFile(file, bytes.subarray(0, lastEnd - 1));
-    await writeFile(join(dir, 'half.snapshot.tmp'), 'half');
+    await writeFile(join(dir, 'room.snapshot.tmp'), 'half');
     const before = await contents(dir);
     const { recovered } = await recovering(dir, { cut: false });
     expect(recovered.cutTail).toEqual({ file: deltaName(1), offset: lastOffset, bytes: lastEnd - 1 - lastOffset });
@@ -92,9 +92,13 @@ describe('recovery of a torn tail', () => {
   it('removes temporary files and leaves files of others alone', async () => {
     const { dir } = await twoBatches();
     await writeFile(join(dir, '00000000000000000001.snapshot.tmp'), 'half');
+    await writeFile(join(dir, 'room.snapshot.tmp'), 'zeros');
+    await writeFile(join(dir, 'prepared-12.delta.tmp'), 'zeros');
     await writeFile(join(dir, '.gitkeep'), '');
+    await writeFile(join(dir, 'notes.tmp'), 'mine');
+    await mkdir(join(dir, 'copies.tmp'));
     await recovering(dir);
-    expect((await readdir(dir)).sort()).toEqual(['.gitkeep', deltaName(1)]);
+    expect((await readdir(dir)).sort()).toEqual(['.gitkeep', deltaName(1), 'copies.tmp', 'notes.tmp']);
   });
 
   it('puts a durable copy in the place of the last segment before anybody is told what it holds', async () => {
@@ -112,7 +116,7 @@ describe('recovery of damage', () => {
     const { dir, file, bytes } = await twoBatches();
     bytes[SECTOR + 50]! ^= 1;
     await writeFile(file, bytes);
-    await writeFile(join(dir, 'left.tmp'), 'x');
+    await writeFile(join(dir, 'room.snapshot.tmp'), 'x');
     await expectCorrupt(dir, deltaName(1), SECTOR);
   });
 

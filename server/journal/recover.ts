@@ -13,7 +13,7 @@ import type { Disk } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
 import type { StoppedHeader } from './file-header.ts';
 import { type FolderListing, listFolder, type PositionedFile, STOPPED_NAME, TEMPORARY_SUFFIX } from './file-names.ts';
-import { checkSnapshot, readSnapshot } from './snapshot.ts';
+import { readSnapshot } from './snapshot.ts';
 
 export interface RecoverOptions {
   /** False: nothing is written; what would be cut is only reported. Default true. */
@@ -122,20 +122,14 @@ interface BadSnapshot extends PositionedFile {
   readonly reason: string;
 }
 
-/** The newest good one. Each is read twice: a replica takes no record back. */
+/** The newest good one. That it is good is known at its end: what one that isn't has restored is thrown away. */
 async function restoreSnapshot(disk: Disk, dir: string, snapshots: readonly PositionedFile[], replica: Replica) {
   const badSnapshots: BadSnapshot[] = [];
   for (const { name, position } of snapshots.toReversed()) {
-    const check = await checkSnapshot(disk, dir, name, position);
-    if (!check.good) {
-      badSnapshots.push({ name, position, offset: check.offset, reason: check.reason });
-      continue;
-    }
     const read = await readSnapshot(disk, dir, name, position, (record) => replica.restore(record));
-    if (!read.good) {
-      throw new CorruptJournalError(name, read.offset, `${read.reason}, though it was sound a moment ago`);
-    }
-    return { base: read.header, badSnapshots };
+    if (read.good) return { base: read.header, badSnapshots };
+    badSnapshots.push({ name, position, offset: read.offset, reason: read.reason });
+    replica.startOver();
   }
   return { base: undefined, badSnapshots };
 }

@@ -3,7 +3,7 @@
  * ahead, and what can't be held is tried again every second, while the coordinator takes nothing new (storage-level.ts).
  */
 import type { Scheduler } from '../coordinator/scheduler.ts';
-import { type DiskFile, isShortage } from './disk.ts';
+import { type Disk, type DiskFile, isShortage } from './disk.ts';
 
 const RETRY_MS = 1_000;
 /** Zeros are written in pieces, each durable, so that a commit never waits behind more than one of them. */
@@ -42,6 +42,16 @@ function pause(scheduler: Scheduler, signal: AbortSignal): Promise<void> {
     const cancel = scheduler.setTimer(RETRY_MS, end);
     signal.addEventListener('abort', end);
   });
+}
+
+/**
+ * Rejects with a shortage where the file system would not give `bytes`. To be asked before anything that comes back every
+ * second: it must not fill the disk every second.
+ */
+export async function expectRoom(disk: Disk, dir: string, bytes: number): Promise<void> {
+  const freeBytes = await disk.freeBytes(dir);
+  if (freeBytes >= bytes) return;
+  throw Object.assign(new Error(`${bytes} bytes are needed, and ${freeBytes} are free`), { code: 'ENOSPC' });
 }
 
 /** Fills a file from `offset` up to `sizeBytes`, durable when it resolves. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import { type Disk, type DiskFile, errorCode, isShortage } from './disk.ts';
 import { SNAPSHOT_ROOM_NAME } from './file-names.ts';
-import { fillWithZeros, untilThereIsRoom } from './room.ts';
+import { expectRoom, fillWithZeros, untilThereIsRoom } from './room.ts';
 
 export interface SnapshotRoomOptions {
   readonly disk: Disk;
@@ -125,9 +125,7 @@ export class SnapshotRoom {
   /** All or nothing: half of it is of no use to a snapshot, and the segments may need just that. */
   async #extend(file: DiskFile, heldBytes: number, wantedBytes: number): Promise<void> {
     const { disk, dir } = this.#options;
-    const missingBytes = wantedBytes - heldBytes;
-    // Looked at first: what comes back every second must not fill the disk every second.
-    if ((await disk.freeBytes(dir)) < missingBytes) throw shortageOf(missingBytes);
+    await expectRoom(disk, dir, wantedBytes - heldBytes);
     try {
       await fillWithZeros(file, heldBytes, wantedBytes);
     } catch (error) {
@@ -135,8 +133,4 @@ export class SnapshotRoom {
       throw error;
     }
   }
-}
-
-function shortageOf(missingBytes: number): Error {
-  return Object.assign(new Error(`the next snapshot may need ${missingBytes} bytes more`), { code: 'ENOSPC' });
 }

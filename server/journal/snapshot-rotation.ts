@@ -15,9 +15,14 @@ export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
 /** Generations kept: two are for safety, more are for looking back. */
 export const SNAPSHOTS_KEPT_MIN = 2;
 
+/** After a snapshot that failed: each attempt reads all of the deltas. */
+const RETRY_MS = 30_000;
+
 export interface SnapshotRequest {
   /** The last position of a sealed segment. */
   readonly upToPosition: number;
+  /** The disk gets full, and a snapshot is what makes room. Otherwise it may take its time. */
+  readonly isUrgent: boolean;
   /** Aborted when the journal closes: the request should then end soon, either way. */
   readonly signal: AbortSignal;
 }
@@ -57,6 +62,7 @@ export class SnapshotRotation {
   /** Never two at a time. */
   #running: Promise<void> | undefined;
   #cancelAge: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
   /** One by age is asked for and not made yet. */
   #isOfAge = false;
   /** Of the last one made in this run. */
@@ -81,7 +87,7 @@ export class SnapshotRotation {
     // A snapshot is what makes room.
     const dueBytes = this.#options.storage.level === 'ample' ? this.#options.snapshotBytes : 0;
     if (!this.#options.takeSnapshot || this.#running || this.#sealedBytes <= dueBytes) return;
-    // Logged where it failed; everything is in place still, and the next rotation tries again.
+    // Logged where it failed; everything is in place still, and it is tried again.
     this.#start(lastPosition).catch(() => undefined);
   }
 
@@ -91,19 +97,20 @@ export class SnapshotRotation {
   }
 
   /**
-   * Makes a snapshot of `lastPosition` once no other is being made, where none of those was of a later position: what an
-   * earlier one begins with may be gone. Rejects where it can't be made.
+   * Makes a snapshot of `lastPosition`, which is sealed, or later, once no other is being made, where none of those was of a
+   * later position: what an earlier one begins with may be gone. Rejects where it can't be made.
    */
   async takeNow(lastPosition: number): Promise<void> {
     while (this.#running) await this.#running.catch(() => undefined);
     if (this.#madePosition > lastPosition) return;
-    await this.#start(lastPosition);
+    await this.#start(this.#sealedPosition);
   }
 
   /** Calls off the one being made, waits for its end, and starts none any more. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#cancelAge?.();
+    this.#cancelRetry?.();
     await this.#running?.catch(() => undefined);
   }
 
@@ -151,21 +158,29 @@ export class SnapshotRotation {
     } catch (error) {
       if (signal.aborted) log.info({ snapshot: name }, 'snapshot called off');
       else if (isDiskFailure(error)) this.#options.onFailure(error as Error);
-      else log.warn({ err: error, snapshot: name }, 'snapshot failed: the files stay, the next rotation tries again');
+      else this.#retryLater(name, error);
       throw error;
     } finally {
       storage.snapshotRoom.returned(recycledBytes);
     }
   }
 
+  #retryLater(name: string, error: unknown): void {
+    const { log, scheduler } = this.#options;
+    const message = `snapshot failed: the files stay, and it is tried again in ${RETRY_MS / 1_000} s or at the next rotation`;
+    log.warn({ err: error, snapshot: name }, message);
+    this.#cancelRetry?.();
+    this.#cancelRetry = scheduler.setTimer(RETRY_MS, () => this.startIfDue(this.#sealedPosition));
+  }
+
   /** Resolves to its size. */
   async #make(upToPosition: number): Promise<number> {
-    const { disk, dir, takeSnapshot, log } = this.#options;
+    const { disk, dir, storage, takeSnapshot, log } = this.#options;
     const { signal } = this.#closing;
     signal.throwIfAborted();
     if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
     log.info({ snapshot: snapshotName(upToPosition) }, 'snapshot begun');
-    await takeSnapshot({ upToPosition, signal });
+    await takeSnapshot({ upToPosition, isUrgent: storage.level !== 'ample', signal });
     return sizeOf(disk, join(dir, snapshotName(upToPosition)));
   }
 

@@ -165,7 +165,7 @@ describe('snapshot rotation', () => {
     expect(await namesOf(dir, '.snapshot')).toEqual([]);
     for (let batch = 0; batch < 4; batch += 1) await run.add(BIG);
     await expect.poll(() => messages).toContain('snapshot made');
-    const failure = 'snapshot failed: the files stay, the next rotation tries again';
+    const failure = 'snapshot failed: the files stay, and it is tried again in 30 s or at the next rotation';
     expect(messages.slice(0, 4)).toEqual(['snapshot begun', failure, 'snapshot begun', 'snapshot made']);
     expect((await recovering(dir)).recovered).toMatchObject({ position: 9, snapshotPosition: 8 });
   });

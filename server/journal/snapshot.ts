@@ -22,7 +22,7 @@ const CHUNK_BYTES = 256 * 1024;
 /** A longer chunk is neither written nor read: it bounds what one length field can make a reader allocate. */
 const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 /** Written back to the disk this often, so that no commit queues behind a whole snapshot. */
-const SYNC_CHUNKS = 16;
+const SYNC_BYTES = 1024 * 1024;
 const CHUNK_HEADER_BYTES = 8;
 const END_BYTES = 16;
 
@@ -77,7 +77,7 @@ async function writeRecords(
   let offset = HEADER_BYTES;
   let crcOfCrcs = 0;
   let recordCount = 0;
-  let chunkCount = 0;
+  let unsyncedBytes = 0;
   let values: Uint8Array[] = [];
   let valuesBytes = 0;
   const closeChunk = async () => {
@@ -88,8 +88,11 @@ async function writeRecords(
     crcOfCrcs = crc32(chunk.subarray(4, CHUNK_HEADER_BYTES), crcOfCrcs);
     await file.write(chunk, offset);
     offset += chunk.length;
-    chunkCount += 1;
-    if (chunkCount % SYNC_CHUNKS === 0) await file.sync();
+    unsyncedBytes += chunk.length;
+    if (unsyncedBytes >= SYNC_BYTES) {
+      await file.sync();
+      unsyncedBytes = 0;
+    }
     values = [];
     valuesBytes = 0;
   };
@@ -108,7 +111,7 @@ async function writeRecords(
   return offset + end.length;
 }
 
-/** Reads all of a snapshot and decodes nothing: whether it is good must be known before any record is restored. */
+/** Reads all of a snapshot and decodes nothing. */
 export function checkSnapshot(disk: Disk, dir: string, name: string, position: number): Promise<SnapshotCheck> {
   return readChunks(disk, dir, name, position, () => undefined);
 }

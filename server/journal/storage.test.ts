@@ -92,6 +92,7 @@ describe('a journal on a disk that gets full', () => {
       counts.push(await kept());
     }
     expect(counts).toEqual([1, 2, 3, 4, 5, 5, 5]);
+    await expect.poll(() => prepared(dir), POLL).toHaveLength(1);
     disk.free = MIB;
     await expect.poll(() => levels, POLL).toEqual(['low']);
     await run.add('a');

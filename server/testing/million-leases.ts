@@ -24,13 +24,13 @@ export interface LeaseShape {
   readonly resourcesEach: number;
 }
 
-/** A thousand collectors with a thousand leases each; one pair in six is free. */
+/** A thousand collectors with a thousand leases each; one pair in twenty is free. */
 export const MILLION_LEASES: LeaseShape = {
   leases: 1_000_000,
   sessions: 1_000,
   resources: 50,
-  addresses: 120_000,
-  resourcesEach: 10,
+  addresses: 21_000,
+  resourcesEach: 50,
 };
 
 /** No lease ends, and no session is given up, while anything is measured. */
@@ -71,7 +71,7 @@ export class LeaseFolder {
       scheduler: realScheduler,
       log: { info: () => undefined, warn: (fields, message) => fail({ message, fields }) },
       snapshotBytes: SNAPSHOT_BYTES,
-      takeSnapshot: ({ upToPosition, signal }) => snapshotInWorker(dir, upToPosition, signal),
+      takeSnapshot: (request) => snapshotInWorker(dir, { ...request, isUrgent: true }),
     });
     const coordinator = new Coordinator({
       replica,

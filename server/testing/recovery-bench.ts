@@ -3,7 +3,7 @@
  * deltas as there may be before the next is made, and from deltas alone. Each run is a process of its own; the files are in
  * the page cache, as they are after a crash of the process.
  *
- *     npm run bench:recovery -- [--leases 1000000] [--runs 5] [--addresses 200000] [--resources-each 10] [--dir FOLDER]
+ *     npm run bench:recovery -- [--leases 1000000] [--runs 5] [--addresses 21000] [--resources-each 50] [--dir FOLDER]
  */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../testing/journal-run.ts';
+import { nodeDisk } from './disk.ts';
+import { pacedDisk } from './paced-disk.ts';
+
+it('a paced disk does what the disk does, and holds up each read and write for twice the work before it', async () => {
+  let nowMs = 0;
+  const pauses: number[] = [];
+  const disk = pacedDisk(nodeDisk, {
+    nowMs: () => nowMs,
+    pause: async (ms) => {
+      pauses.push(ms);
+      nowMs += ms;
+    },
+  });
+  const file = await disk.open(join(await temporaryFolder(), 'file'), 'create');
+  nowMs += 10;
+  await file.write(Buffer.from('some'), 0);
+  nowMs += 3;
+  await file.sync();
+  const bytes = Buffer.alloc(4);
+  expect(await file.read(bytes, 0)).toBe(4);
+  expect(bytes.toString()).toBe('some');
+  nowMs += 60_000;
+  await file.read(bytes, 0);
+  await file.close();
+  expect(pauses).toEqual([20, 6, 2_000]);
+});

@@ -1,0 +1,39 @@
+/**
+ * A disk for work that has time, beside work that hasn't: whoever goes from call to call is held up in each for a multiple of
+ * the time that passed since the last. A snapshot of a million leases is a few seconds of computing, and of collecting
+ * garbage in threads that know no priority; spread out, it is hardly noticed by the commits between.
+ */
+import type { Disk, DiskFile } from './disk.ts';
+
+/** Time off, as a multiple of the time worked. */
+const REST_PER_WORK = 2;
+/** However long a piece of work was: so the whole never takes longer than it must. */
+const REST_MAX_MS = 2_000;
+
+export interface Pace {
+  readonly nowMs: () => number;
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+export function pacedDisk(disk: Disk, { nowMs, pause }: Pace): Disk {
+  let sinceMs = nowMs();
+  const rest = async () => {
+    await pause(Math.min(REST_MAX_MS, REST_PER_WORK * (nowMs() - sinceMs)));
+    sinceMs = nowMs();
+  };
+  const paced = (file: DiskFile): DiskFile => ({
+    sizeBytes: () => file.sizeBytes(),
+    read: async (into, offset) => {
+      await rest();
+      return file.read(into, offset);
+    },
+    write: async (bytes, offset) => {
+      await rest();
+      return file.write(bytes, offset);
+    },
+    truncate: (sizeBytes) => file.truncate(sizeBytes),
+    sync: () => file.sync(),
+    close: () => file.close(),
+  });
+  return { ...disk, open: async (path, mode) => paced(await disk.open(path, mode)) };
+}
