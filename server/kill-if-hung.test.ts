@@ -10,7 +10,7 @@ it('a coordinator ends though one of its threads hangs in a call to the file sys
   const pipe = join(dirname(dir), 'pipe');
   expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
   mkdirSync(dir);
-  writeFileSync(join(dir, 'left.tmp'), '');
+  writeFileSync(join(dir, 'room.snapshot.tmp'), '');
   const run = runCoordinator(['--data-dir', dir, '--pool', pipe]);
   // The last that recovery does is to remove it; then the pool file is opened.
   await expect.poll(() => readdirSync(dir), { timeout: 10_000 }).toEqual(['lock']);

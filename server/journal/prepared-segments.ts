@@ -54,7 +54,10 @@ export class PreparedSegments {
   async take(): Promise<PreparedSegment> {
     while (true) {
       const ready = this.#ready.shift();
-      if (ready) return ready;
+      if (ready) {
+        this.#make();
+        return ready;
+      }
       await this.#next();
     }
   }
