@@ -42,17 +42,17 @@ async function looks(dir: string): Promise<unknown> {
 describe('leasehold journal verify', () => {
   it('says what each file of a sound folder holds, and changes nothing', async () => {
     const files = await generations();
-    await writeFile(join(files.dir, 'half.snapshot.tmp'), 'half');
+    await writeFile(join(files.dir, 'prepared-9.delta.tmp'), 'half');
     const before = await looks(files.dir);
     const { code, lines, stdout } = await leasehold('journal', 'verify', files.dir);
     expect({ code, stdout }).toMatchObject({ code: 0 });
     expect(lines[0]).toMatch(
-      new RegExp(`^${files.oldSnapshot} +position 18  12 records  1,537 bytes  2026-01-05T\\S+Z  good$`),
+      new RegExp(`^${files.oldSnapshot} +position 18  12 records  1,567 bytes  2026-01-05T\\S+Z  good$`),
     );
     expect(lines[1]).toMatch(
       /^\d{20}\.delta +positions 19–57 {2}39 batches, 39 events {2}20,480 bytes {2}2026-01-05T\S+Z {2}good$/,
     );
-    expect(lines).toContain('note: half.snapshot.tmp: no fault: it is being made, or a start removes it');
+    expect(lines).toContain('note: prepared-9.delta.tmp: no fault: it is being made, or a start removes it');
     expect(lines.at(-1)).toBe(`4 deltas, 2 snapshots, up to position ${files.lastPosition}: no faults`);
     expect(stdout).not.toContain(PLANTED);
     expect(await looks(files.dir)).toEqual(before);

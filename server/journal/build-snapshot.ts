@@ -13,8 +13,8 @@ export async function buildSnapshot(disk: Disk, dir: string, replica: Replica, u
   if (recovered.position !== upToPosition || !recovered.dataId) {
     throw new Error(`a snapshot of position ${upToPosition}: the files only lead to ${recovered.position}`);
   }
-  // It is there already, and sound.
-  if (recovered.snapshotPosition === upToPosition) return;
+  // It is there already, and sound; whoever made it may have come no further than its name.
+  if (recovered.snapshotPosition === upToPosition) return disk.syncFolder(dir);
   const { dataId, epoch, clockMs, utcMs, lastBatchCrc: batchCrc } = recovered;
   const header = { dataId, position: upToPosition, batchCrc, epoch, clockMs, utcMs };
   await writeSnapshot(disk, dir, header, replica.encode());

@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../testing/journal-run.ts';
-import { PROJECT_DIR } from '../testing/project.ts';
 import { blockingDisk } from './blocking-disk.ts';
 import { nodeDisk } from './disk.ts';
 
@@ -58,24 +55,5 @@ describe.each([
     await expect(disk.open(join(folder, 'two'), 'read')).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(disk.remove(join(folder, 'two'))).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(disk.makeFolder(join(dir, 'no', 'where'))).rejects.toMatchObject({ code: 'ENOENT' });
-  });
-});
-
-describe('nodeDisk where clients have taken all descriptors', () => {
-  it('waits for one to come free before it lists or syncs a folder, and opens no file', async () => {
-    const dir = await temporaryFolder();
-    const script = `
-      import { closeSync, openSync } from 'node:fs';
-      import { nodeDisk } from ${JSON.stringify(join(PROJECT_DIR, 'dist/server/journal/disk.js'))};
-      const taken = [];
-      try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
-      const code = await nodeDisk.open(${JSON.stringify(join(dir, 'file'))}, 'create').catch((error) => error.code);
-      setTimeout(() => taken.splice(-3).forEach((descriptor) => closeSync(descriptor)), 200);
-      await nodeDisk.syncFolder(${JSON.stringify(dir)});
-      console.log(code, await nodeDisk.list(${JSON.stringify(dir)}));
-    `;
-    const command = `ulimit -n 64; exec '${process.execPath}' --input-type=module -e "$0"`;
-    const { stdout } = await promisify(execFile)('sh', ['-c', command, script]);
-    expect(stdout).toBe('EMFILE []\n');
   });
 });

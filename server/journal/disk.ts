@@ -8,7 +8,6 @@
 import * as fs from 'node:fs';
 import { mkdir, readdir, rename, statfs, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 
 export type OpenMode =
   /** An existing file, for reading. */
@@ -60,7 +59,7 @@ export const nodeDisk: Disk = {
   async open(path, mode) {
     return new NodeFile(await openDescriptor(path, OPEN_FLAGS[mode]), path);
   },
-  list: (folder) => onceThereAreDescriptors(() => readdir(folder)),
+  list: (folder) => readdir(folder),
   rename,
   remove: unlink,
   async makeFolder(folder) {
@@ -73,8 +72,7 @@ export const nodeDisk: Disk = {
     }
   },
   async syncFolder(folder) {
-    const descriptor = await onceThereAreDescriptors(() => openDescriptor(folder, O_RDONLY | O_DIRECTORY));
-    const file = new NodeFile(descriptor, folder);
+    const file = new NodeFile(await openDescriptor(folder, O_RDONLY | O_DIRECTORY), folder);
     try {
       await file.sync();
     } finally {
@@ -158,27 +156,6 @@ class NodeFile implements DiskFile {
   }
 }
 
-/** Between attempts at what needs a descriptor for a moment only. */
-const DESCRIPTOR_RETRY_MS = 50;
-/** They last for 20 s: shorter than a commit may take. */
-const DESCRIPTOR_RETRIES = 400;
-
-/**
- * Clients can take all descriptors that the process may have. That must not end it in the middle of a rotation, while
- * nothing is wrong with the disk: what opens a folder waits for one to come free.
- */
-async function onceThereAreDescriptors<Result>(open: () => Promise<Result>): Promise<Result> {
-  for (let retries = 0; ; retries += 1) {
-    try {
-      return await open();
-    } catch (error) {
-      const code = errorCode(error);
-      if ((code !== 'EMFILE' && code !== 'ENFILE') || retries === DESCRIPTOR_RETRIES) throw error;
-    }
-    await setTimeout(DESCRIPTOR_RETRY_MS);
-  }
-}
-
 /** Node names the file only where it was given its name. */
 export function naming(error: Error, path: string): Error {
   error.message += ` '${path}'`;
@@ -201,6 +178,11 @@ const SHORTAGES: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT', 
 /** Whether the system had too little of something: another attempt may go well, on another file. */
 export function isShortage(error: unknown): boolean {
   return SHORTAGES.has(errorCode(error));
+}
+
+/** Whether the process, or the machine, has no descriptor left: then nothing was done at all. */
+export function lacksDescriptors(error: unknown): boolean {
+  return errorCode(error) === 'EMFILE' || errorCode(error) === 'ENFILE';
 }
 
 /** Whether the system refused or failed for any other reason: a disk that can't be trusted any more. */

@@ -6,7 +6,7 @@
  *   stopped                         the last run stopped cleanly, and this is where: clean-stop.ts
  *   prepared-7.delta.tmp            room for the next segments
  *   room.snapshot.tmp               room for the next snapshot, or one being made
- *   *.delta.tmp, stopped.tmp        being made; what has any of these names at a start is removed
+ *   <position>.delta.tmp, …         being made; what has any of these names at a start is removed
  *   lock                            see folder-lock.ts
  *
  * Other names are somebody else's: passed over, never touched.

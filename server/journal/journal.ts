@@ -95,7 +95,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const prepared = await prepareSegment(disk, dir, 0, segmentBytes);
   if (hasStopped) await removeStopped(disk, dir);
   const header = { dataId, firstPosition: recovered.position + 1, previousCrc: recovered.lastBatchCrc, epoch };
-  const journal = new Journal(options, dataId, await placeSegment(disk, dir, prepared, header));
+  const journal = new Journal(options, dataId, await placeSegment(options, prepared, header));
   await journal.open();
   return journal;
 }
@@ -270,12 +270,12 @@ export class Journal implements EventLog {
 
   /** Seals the present segment and goes on in the next. Only in turn; on an error nothing more may be written. */
   async #rotate(): Promise<void> {
-    const { disk, dir, epoch } = this.#options;
+    const { epoch } = this.#options;
     try {
       const prepared = await this.#storage.segments.take();
       const header = { dataId: this.#dataId, firstPosition: this.#position + 1, previousCrc: this.#batchCrc, epoch };
       const sealed = this.#segment;
-      this.#segment = await placeSegment(disk, dir, prepared, header);
+      this.#segment = await placeSegment(this.#options, prepared, header);
       // At most one is being sealed; by the next rotation it is long done.
       await this.#sealing;
       this.#sealing = sealed.seal().catch((error: Error) => this.#stop(error));

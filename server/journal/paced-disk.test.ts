@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../testing/journal-run.ts';
 import { nodeDisk } from './disk.ts';
@@ -26,4 +27,21 @@ it('a paced disk does what the disk does, and holds up each read and write for t
   await file.read(bytes, 0);
   await file.close();
   expect(pauses).toEqual([20, 6, 2_000]);
+});
+
+it('a paced disk counts as work, too, what is done while it holds up a read that was begun ahead', async () => {
+  const path = join(await temporaryFolder(), 'file');
+  const asked: number[] = [];
+  const pause = (ms: number) => {
+    asked.push(ms);
+    return setTimeout<void>(ms);
+  };
+  const disk = pacedDisk(nodeDisk, { nowMs: () => performance.now(), pause });
+  const file = await disk.open(path, 'create');
+  const ahead = file.read(Buffer.alloc(1), 0);
+  const untilMs = performance.now() + 100;
+  while (performance.now() < untilMs);
+  await ahead;
+  await file.close();
+  expect(asked.reduce((sum, ms) => sum + ms)).toBeGreaterThan(180);
 });

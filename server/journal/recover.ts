@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import type { Replica } from '../coordinator/replica.ts';
 import { readStopped } from './clean-stop.ts';
 import { DeltaReader, type TornTail } from './delta-reader.ts';
-import type { Disk } from './disk.ts';
-import { CorruptJournalError } from './errors.ts';
+import { type Disk, isDiskFailure, isShortage } from './disk.ts';
+import { CorruptJournalError, UnknownFormatError } from './errors.ts';
 import type { StoppedHeader } from './file-header.ts';
 import { type FolderListing, listFolder, type PositionedFile, STOPPED_NAME, TEMPORARY_SUFFIX } from './file-names.ts';
-import { readSnapshot } from './snapshot.ts';
+import { checkSnapshot, readSnapshot } from './snapshot.ts';
 
 export interface RecoverOptions {
   /** False: nothing is written; what would be cut is only reported. Default true. */
@@ -126,7 +126,15 @@ interface BadSnapshot extends PositionedFile {
 async function restoreSnapshot(disk: Disk, dir: string, snapshots: readonly PositionedFile[], replica: Replica) {
   const badSnapshots: BadSnapshot[] = [];
   for (const { name, position } of snapshots.toReversed()) {
-    const read = await readSnapshot(disk, dir, name, position, (record) => replica.restore(record));
+    const read = await readSnapshot(disk, dir, name, position, (record) => replica.restore(record)).catch(
+      async (error: unknown) => {
+        if (isDiskFailure(error) || isShortage(error) || error instanceof UnknownFormatError) throw error;
+        // Each chunk may be good, and the whole no snapshot: then what it holds has made no sense, and need not.
+        const check = await checkSnapshot(disk, dir, name, position);
+        if (check.good) throw error;
+        return check;
+      },
+    );
     if (read.good) return { base: read.header, badSnapshots };
     badSnapshots.push({ name, position, offset: read.offset, reason: read.reason });
     replica.startOver();

@@ -3,7 +3,7 @@
  * ahead, and what can't be held is tried again every second, while the coordinator takes nothing new (storage-level.ts).
  */
 import type { Scheduler } from '../coordinator/scheduler.ts';
-import { type Disk, type DiskFile, isShortage } from './disk.ts';
+import { type Disk, type DiskFile, isShortage, lacksDescriptors } from './disk.ts';
 
 const RETRY_MS = 1_000;
 /** Zeros are written in pieces, each durable, so that a commit never waits behind more than one of them. */
@@ -29,6 +29,27 @@ export async function untilThereIsRoom<Made>(make: () => Promise<Made>, options:
       onShortage(error as Error);
     }
     await pause(scheduler, signal);
+  }
+}
+
+/** A rotation waits twice at most, and all of it is shorter than an append may take. */
+const DESCRIPTOR_RETRIES = 10;
+
+/**
+ * For what needs a descriptor for a moment: clients can take all that the process may have, and nothing is wrong with the
+ * disk then. Waits 10 s at most; rejects with whatever else it fails with.
+ */
+export async function onceThereAreDescriptors<Result>(
+  scheduler: Scheduler,
+  attempt: () => Promise<Result>,
+): Promise<Result> {
+  for (let retries = 0; ; retries += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!lacksDescriptors(error) || retries === DESCRIPTOR_RETRIES) throw error;
+    }
+    await new Promise<void>((resolve) => scheduler.setTimer(RETRY_MS, resolve));
   }
 }
 

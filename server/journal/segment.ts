@@ -7,10 +7,11 @@
  * last segment of a folder can end in a torn batch, and a good header proves every position before its own.
  */
 import { join } from 'node:path';
+import type { Scheduler } from '../coordinator/scheduler.ts';
 import { type Disk, type DiskFile, isShortage } from './disk.ts';
 import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
-import { fillWithZeros } from './room.ts';
+import { fillWithZeros, onceThereAreDescriptors } from './room.ts';
 
 export const SEGMENT_BYTES_DEFAULT = 16 * 1024 * 1024;
 export const SEGMENT_BYTES_MIN = 4 * 1024 * 1024;
@@ -50,18 +51,17 @@ export async function discardSegment(disk: Disk, prepared: PreparedSegment): Pro
 
 /** Gives a prepared segment its header, then its name, each durable before the next step. */
 export async function placeSegment(
-  disk: Disk,
-  dir: string,
+  { disk, dir, scheduler }: { readonly disk: Disk; readonly dir: string; readonly scheduler: Scheduler },
   prepared: PreparedSegment,
   header: DeltaHeader,
 ): Promise<Segment> {
   const name = deltaName(header.firstPosition);
   // A rename would replace it without a word, and with it what may be the only copy of acknowledged events.
-  if ((await disk.list(dir)).includes(name))
-    throw new Error(`${name} exists: was the folder recovered before this run?`);
+  const names = await onceThereAreDescriptors(scheduler, () => disk.list(dir));
+  if (names.includes(name)) throw new Error(`${name} exists: was the folder recovered before this run?`);
   await prepared.file.write(encodeDeltaHeader(header), 0);
   await disk.rename(prepared.path, join(dir, name));
-  await disk.syncFolder(dir);
+  await onceThereAreDescriptors(scheduler, () => disk.syncFolder(dir));
   return new Segment(prepared.file, header.firstPosition, prepared.sizeBytes);
 }
 

@@ -63,6 +63,8 @@ export class SnapshotRotation {
   #running: Promise<void> | undefined;
   #cancelAge: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
+  /** The last one failed a while ago. */
+  #isRetryDue = false;
   /** One by age is asked for and not made yet. */
   #isOfAge = false;
   /** Of the last one made in this run. */
@@ -85,7 +87,8 @@ export class SnapshotRotation {
   startIfDue(lastPosition: number): void {
     this.#sealedPosition = lastPosition;
     // A snapshot is what makes room.
-    const dueBytes = this.#options.storage.level === 'ample' ? this.#options.snapshotBytes : 0;
+    const isUrgent = this.#isRetryDue || this.#options.storage.level !== 'ample';
+    const dueBytes = isUrgent ? 0 : this.#options.snapshotBytes;
     if (!this.#options.takeSnapshot || this.#running || this.#sealedBytes <= dueBytes) return;
     // Logged where it failed; everything is in place still, and it is tried again.
     this.#start(lastPosition).catch(() => undefined);
@@ -133,10 +136,16 @@ export class SnapshotRotation {
   }
 
   #start(upToPosition: number): Promise<void> {
-    this.#running = this.#take(upToPosition).finally(() => {
+    const taking = this.#take(upToPosition).finally(() => {
       this.#running = undefined;
     });
-    return this.#running;
+    this.#running = taking;
+    // What was sealed meanwhile may be due by now.
+    taking.then(
+      () => this.startIfDue(this.#sealedPosition),
+      () => undefined,
+    );
+    return taking;
   }
 
   async #take(upToPosition: number): Promise<void> {
@@ -154,7 +163,9 @@ export class SnapshotRotation {
       storage.snapshotMade(bytes);
       this.#awaitAge();
       log.info({ snapshot: name, bytes }, 'snapshot made');
-      if (!signal.aborted) recycledBytes = await this.#removeOld();
+      this.#isRetryDue = false;
+      this.#cancelRetry?.();
+      if (!signal.aborted) recycledBytes = await this.#removeOldIfPossible();
     } catch (error) {
       if (signal.aborted) log.info({ snapshot: name }, 'snapshot called off');
       else if (isDiskFailure(error)) this.#options.onFailure(error as Error);
@@ -165,12 +176,26 @@ export class SnapshotRotation {
     }
   }
 
+  /** The next snapshot takes with it what can't go now. */
+  async #removeOldIfPossible(): Promise<number> {
+    try {
+      return await this.#removeOld();
+    } catch (error) {
+      if (isDiskFailure(error)) throw error;
+      this.#options.log.warn({ err: error }, 'old snapshots and deltas stay until the next snapshot');
+      return 0;
+    }
+  }
+
   #retryLater(name: string, error: unknown): void {
     const { log, scheduler } = this.#options;
     const message = `snapshot failed: the files stay, and it is tried again in ${RETRY_MS / 1_000} s or at the next rotation`;
     log.warn({ err: error, snapshot: name }, message);
     this.#cancelRetry?.();
-    this.#cancelRetry = scheduler.setTimer(RETRY_MS, () => this.startIfDue(this.#sealedPosition));
+    this.#cancelRetry = scheduler.setTimer(RETRY_MS, () => {
+      this.#isRetryDue = true;
+      this.startIfDue(this.#sealedPosition);
+    });
   }
 
   /** Resolves to its size. */

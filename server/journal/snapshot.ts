@@ -32,7 +32,7 @@ export type SnapshotCheck =
 
 /**
  * Makes the snapshot durable under its name, over the room that is held for it. On an error the folder is as it was, but
- * that the room is free.
+ * that the room is free; or the snapshot is there, and its name not durable yet.
  */
 export async function writeSnapshot(
   disk: Disk,
@@ -169,14 +169,15 @@ export async function* scanSnapshot(
     const fileBytes = await file.sizeBytes();
     const fault = (offset: number, reason: string) => ({ type: 'fault', offset, reason }) as const;
     // A buffer for each chunk would do, but memory outside the heap makes V8 collect all of the heap every 64 MB of it.
-    const buffers = [Buffer.allocUnsafe(2 * CHUNK_BYTES), Buffer.allocUnsafe(2 * CHUNK_BYTES)] as const;
+    const buffers: [Buffer, Buffer] = [Buffer.allocUnsafe(2 * CHUNK_BYTES), Buffer.allocUnsafe(2 * CHUNK_BYTES)];
     let reads = 0;
     const read = (offset: number, bytes: number): Promise<Buffer> => {
       const count = Math.max(0, Math.min(bytes, fileBytes - offset));
       if (count === 0) return Promise.resolve(Buffer.alloc(0));
       reads += 1;
-      const into = buffers[reads % 2 === 0 ? 0 : 1];
-      const buffer = (into.length < count ? Buffer.allocUnsafe(count) : into).subarray(0, count);
+      const which = reads % 2 === 0 ? 0 : 1;
+      if (buffers[which].length < count) buffers[which] = Buffer.allocUnsafe(count);
+      const buffer = buffers[which].subarray(0, count);
       const pending = file.read(buffer, offset).then((taken) => buffer.subarray(0, taken));
       ahead = pending.catch(() => undefined);
       return pending;

@@ -91,10 +91,17 @@ export class LeaseTable {
   }
 
   #closeGaps(): void {
-    const leases = [...this.values()];
+    const tokens = new Float64Array(Math.max(SLOTS_MIN, 2 * this.#size));
+    const leases: Lease[] = [];
+    // Of up to two million slots, in one go: the leases themselves are let alone.
+    for (let slot = 0; slot < this.#leases.length; slot += 1) {
+      const lease = this.#leases[slot];
+      if (!lease) continue;
+      tokens[leases.length] = this.#tokens[slot]!;
+      leases.push(lease);
+    }
+    this.#tokens = tokens;
     this.#leases = leases;
-    this.#tokens = new Float64Array(Math.max(SLOTS_MIN, 2 * leases.length));
-    for (let slot = 0; slot < leases.length; slot += 1) this.#tokens[slot] = leases[slot]!.token;
   }
 }
 

@@ -24,13 +24,13 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug("a segment's name is not synced", [
     SEGMENT,
-    'await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);',
+    'await disk.rename(prepared.path, join(dir, name));\n  await onceThereAreDescriptors(scheduler, () => disk.syncFolder(dir));',
     'await disk.rename(prepared.path, join(dir, name));',
   ]),
   bug('a segment gets its header behind its name', [
     SEGMENT,
-    '  await prepared.file.write(encodeDeltaHeader(header), 0);\n  await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);\n',
-    '  await disk.rename(prepared.path, join(dir, name));\n  await disk.syncFolder(dir);\n  await prepared.file.write(encodeDeltaHeader(header), 0);\n',
+    '  await prepared.file.write(encodeDeltaHeader(header), 0);\n  await disk.rename(prepared.path, join(dir, name));\n  await onceThereAreDescriptors(scheduler, () => disk.syncFolder(dir));\n',
+    '  await disk.rename(prepared.path, join(dir, name));\n  await onceThereAreDescriptors(scheduler, () => disk.syncFolder(dir));\n  await prepared.file.write(encodeDeltaHeader(header), 0);\n',
   ]),
   bug('the next segment is named before the batch before it is complete', [
     JOURNAL,

@@ -14,9 +14,8 @@ describe.concurrent('the simulation', () => {
   it('finds nothing in the sources as they are, by the seeds that find what is planted', {
     timeout: TIMEOUT_MS,
   }, async () => {
-    for (const first of new Set([1, ...FOUND_BY.values()])) {
-      expect((await runSeeds({ ...SEEDS, first, count: 1 })).findings).toEqual([]);
-    }
+    const count = Math.max(1, ...FOUND_BY.values());
+    expect((await runSeeds({ ...SEEDS, count })).findings).toEqual([]);
   });
 
   it.each(BUGS)('finds: $name', { timeout: TIMEOUT_MS }, async ({ name, edits }) => {
