@@ -19,15 +19,16 @@ export interface Pace {
 
 export function pacedDisk(disk: Disk, { nowMs, pause }: Pace): Disk {
   let sinceMs = nowMs();
+  const restFor = async (workedMs: number) => {
+    const restMs = Math.min(REST_MAX_MS, REST_PER_WORK * workedMs);
+    const beganMs = nowMs();
+    await pause(restMs);
+    return nowMs() - beganMs - Math.max(TIMER_MS, restMs);
+  };
   const rest = async () => {
-    let workedMs = nowMs() - sinceMs;
-    do {
-      const restMs = Math.min(REST_MAX_MS, REST_PER_WORK * workedMs);
-      const beganMs = nowMs();
-      await pause(restMs);
-      // A timer that comes late: whoever reads ahead has worked meanwhile.
-      workedMs = nowMs() - beganMs - Math.max(TIMER_MS, restMs);
-    } while (workedMs > TIMER_MS);
+    const lateMs = await restFor(nowMs() - sinceMs);
+    // Whoever reads ahead has worked meanwhile, and waits now; or the machine is busy, and the thread gets little of it.
+    if (lateMs > TIMER_MS) await restFor(lateMs);
     sinceMs = nowMs();
   };
   const paced = (file: DiskFile): DiskFile => ({

@@ -89,7 +89,8 @@ export class SnapshotRotation {
     // A snapshot is what makes room.
     const isUrgent = this.#isRetryDue || this.#options.storage.level !== 'ample';
     const dueBytes = isUrgent ? 0 : this.#options.snapshotBytes;
-    if (!this.#options.takeSnapshot || this.#running || this.#sealedBytes <= dueBytes) return;
+    const canBegin = this.#options.takeSnapshot && !this.#running && !this.#closing.signal.aborted;
+    if (!canBegin || this.#sealedBytes <= dueBytes) return;
     // Logged where it failed; everything is in place still, and it is tried again.
     this.#start(lastPosition).catch(() => undefined);
   }
