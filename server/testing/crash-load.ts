@@ -25,6 +25,8 @@ export interface CrashRun {
   readonly crashes: number;
   /** Between a start and the crash: from … to, short ones far more often. */
   readonly loadMs: readonly [least: number, most: number];
+  /** A crash may begin with a disk that seems full: then acquires and renewals may be refused for that. */
+  readonly mayBeFull?: boolean;
   start(): Promise<CoordinatorProcess>;
   /** Ends the process, and what else is to go with it; another may be started when it resolves. */
   crash(coordinator: CoordinatorProcess): Promise<void>;
@@ -40,7 +42,7 @@ export interface CrashResult {
 
 /** Starts, loads, crashes and starts again. Kills the coordinator in the end, whatever happened. */
 export async function crashUnderLoad(run: CrashRun): Promise<CrashResult> {
-  const load = new CrashLoad(run.random);
+  const load = new CrashLoad(run.random, run.mayBeFull ?? false);
   let coordinator = await run.start();
   let crashes = 0;
   try {
@@ -90,6 +92,8 @@ interface Collector {
 class CrashLoad {
   readonly findings: string[] = [];
   readonly #random: () => number;
+  /** The error code that is no surprise under load. */
+  readonly #refusal: string | undefined;
   readonly #collectors: Collector[] = [];
   #filler: Collector | undefined;
   readonly #told = new Map<number, Told>();
@@ -99,8 +103,9 @@ class CrashLoad {
   /** Every token of this run lies above what any run before it gave. */
   #tokenFloor = 0;
 
-  constructor(random: () => number) {
+  constructor(random: () => number, mayBeFull: boolean) {
     this.#random = random;
+    this.#refusal = mayBeFull ? 'storage_full' : undefined;
   }
 
   get toldCount(): number {
@@ -196,10 +201,10 @@ class CrashLoad {
     if (oldest !== undefined && (held.size > HELD_MAX || this.#random() < 0.3)) {
       await this.#release(collector, oldest);
     } else if (oldest !== undefined && this.#random() < 0.2) {
-      await answerTo(client, { type: 'renew', lease: oldest, ttl_ms: RENEW_TTL_MS });
-      this.#told.get(oldest)!.deadlineMs = sentMs + RENEW_TTL_MS;
+      const answer = await answerTo(client, { type: 'renew', lease: oldest, ttl_ms: RENEW_TTL_MS }, this.#refusal);
+      if (answer.type !== 'error') this.#told.get(oldest)!.deadlineMs = sentMs + RENEW_TTL_MS;
     } else {
-      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS });
+      const answer = await answerTo(client, { type: 'acquire', resource, ttl_ms: ACQUIRE_TTL_MS }, this.#refusal);
       this.#granted(collector, answer, sentMs);
     }
   }
@@ -211,7 +216,8 @@ class CrashLoad {
       return;
     }
     const sentMs = performance.now();
-    this.#granted(collector, await answerTo(client, { type: 'acquire', ttl_ms: ACQUIRE_TTL_MS, ...FILLER }), sentMs);
+    const answer = await answerTo(client, { type: 'acquire', ttl_ms: ACQUIRE_TTL_MS, ...FILLER }, this.#refusal);
+    this.#granted(collector, answer, sentMs);
   }
 
   async #release({ client, held }: Collector, lease: number): Promise<void> {
@@ -263,9 +269,14 @@ class CrashLoad {
   }
 }
 
-async function answerTo(client: WireClient, frame: Record<string, unknown>): Promise<CoordinatorFrame> {
+/** Rejects where the answer is an error, but for one with the code `refusal`. */
+async function answerTo(
+  client: WireClient,
+  frame: Record<string, unknown>,
+  refusal?: string,
+): Promise<CoordinatorFrame> {
   const id = client.send(frame);
   const answer = await client.next((it) => 'id' in it && it.id === id, 'an answer');
-  if (answer.type === 'error') throw new Error(`unexpected ${JSON.stringify(answer)}`);
+  if (answer.type === 'error' && answer.code !== refusal) throw new Error(`unexpected ${JSON.stringify(answer)}`);
   return answer;
 }

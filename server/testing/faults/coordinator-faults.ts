@@ -57,6 +57,7 @@ async function faultAgainAndAgain(
       random,
       crashes,
       loadMs: LOAD_MS,
+      mayBeFull: true,
       start: () => startForCrash({ ...at, random }),
       async crash(coordinator) {
         const fault = FAULTS[count % FAULTS.length]!;
