@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { bug, withPlanted } from '../plant.ts';
+import { withPlanted } from '../plant.ts';
 import { inOwnProcess } from './in-own-process.ts';
+import { SILENCES } from './other-bugs.ts';
 
 const SEED = Math.floor(Math.random() * 1e9);
 const FRAMES = 1_000_000;
@@ -20,18 +21,7 @@ describe(`${FRAMES} frames of any kind, seeds from ${SEED} on`, () => {
 });
 
 describe('a coordinator that', () => {
-  it.each([
-    bug('swallows an empty array', [
-      'server/sessions/connection.ts',
-      "if (values.length === 0) return this.#fault({ code: 'bad_frame', message: 'an array holds at least one frame' });",
-      'if (values.length === 0) return;',
-    ]),
-    bug('does not answer a report that it refuses', [
-      'server/sessions/frame-handler.ts',
-      "this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'reported', id: frame.id }),",
-      "answer.type === 'rejected' ? undefined : this.#send({ type: 'reported', id: frame.id }),",
-    ]),
-  ])('$name is found', async ({ edits }) => {
+  it.each(SILENCES)('$name is found', async ({ edits }) => {
     const { findings } = await withPlanted(edits, (build) =>
       inOwnProcess('fuzz-frames.js', 'fuzzFrames', build)({ seed: SEED, cases: 20_000 }),
     );
