@@ -9,10 +9,11 @@ import { WireClient } from '../testing/wire-client.ts';
 
 const SECTOR = 512;
 
+/** Of what a repair is about: the run that made the folder was never stopped, and may still be making room ahead. */
 async function contents(dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const entry of await readdir(dir, { withFileTypes: true })) {
-    if (entry.isFile()) files.set(entry.name, await readFile(join(dir, entry.name), 'base64'));
+    if (entry.isFile() && !entry.name.endsWith('.tmp')) files.set(entry.name, await readFile(join(dir, entry.name), 'base64'));
   }
   return files;
 }

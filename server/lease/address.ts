@@ -1,9 +1,10 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
+import type { LiveLease } from './lease-rows.ts';
 import type { Bans, Pair, QuarantineRecord } from './pair.ts';
 import type { PoolAddress } from './resource-pool.ts';
 import { RollingRequests } from './rolling-requests.ts';
-import { endsAtMs, type Lease } from './state.ts';
+import { endsAtMs } from './state.ts';
 import type { Waiter } from './waiting.ts';
 
 /** One proxy server, with what its pool record carries. */
@@ -17,11 +18,8 @@ export class Address implements PoolAddress {
   readonly #today: { readonly day: number };
   /** Removed from the pool; stays until its last lease has ended. */
   removed = false;
-  readonly #leases: Lease[] = [];
-  /**
-   * Invariant: the resource of `#leases[i]` at `2 * i`, and behind it when that lease ends. Apart from the leases, which
-   * lie all over the memory: of a million, fetching each once takes longer than all that is done with them.
-   */
+  readonly #leaseRows: number[] = [];
+  /** Invariant: the resource of the lease in row `#leaseRows[i]` at `2 * i`, and behind it when that lease ends. */
   readonly #ends: number[] = [];
   /** Of the last lease granted on it; 0: none. */
   lastToken = 0;
@@ -67,12 +65,12 @@ export class Address implements PoolAddress {
   }
 
   get leaseCount(): number {
-    return this.#leases.length;
+    return this.#leaseRows.length;
   }
 
-  /** Live leases on it, one per resource at most. */
-  get leases(): readonly Lease[] {
-    return this.#leases;
+  /** Of its live leases, one per resource at most. */
+  get leaseRows(): readonly number[] {
+    return this.#leaseRows;
   }
 
   /** When the first of its leases ends, or of what is reserved of it for others; undefined: nobody has it. */
@@ -101,25 +99,25 @@ export class Address implements PoolAddress {
     return true;
   }
 
-  addLease(lease: Lease): void {
-    this.#leases.push(lease);
+  addLease(lease: LiveLease): void {
+    this.#leaseRows.push(lease.row);
     this.#ends.push(lease.resource, endsAtMs(lease));
   }
 
   /** `lease`, which is one of its own, ends at another time than before. */
-  endChanged(lease: Lease): void {
+  endChanged(lease: LiveLease): void {
     this.#ends[2 * this.#placeOf(lease) + 1] = endsAtMs(lease);
   }
 
-  removeLease(lease: Lease): void {
+  removeLease(lease: LiveLease): void {
     const place = this.#placeOf(lease);
-    this.#leases.splice(place, 1);
+    this.#leaseRows.splice(place, 1);
     this.#ends.splice(2 * place, 2);
   }
 
-  #placeOf(lease: Lease): number {
-    const place = this.#leases.indexOf(lease);
-    if (place < 0) throw new Error(`lease ${lease.token} isn't one of address ${this.id}`);
+  #placeOf({ row, token }: LiveLease): number {
+    const place = this.#leaseRows.indexOf(row);
+    if (place < 0) throw new Error(`lease ${token} isn't one of address ${this.id}`);
     return place;
   }
 

@@ -1,10 +1,10 @@
 import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
 import { type Address, ensurePair } from './address.ts';
 import { removeWaiter, serve, whereOf } from './apply-waiting.ts';
+import { endedLease } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { HolderKeys, holderName } from './idempotency.ts';
-import { NOT_IN_HEAP } from './indexed-heap.ts';
 import {
   armExpiry,
   armNotice,
@@ -17,13 +17,13 @@ import {
   unindexLease,
   usageChanged,
 } from './lease-index.ts';
+import type { LiveLease } from './lease-rows.ts';
 import { isPlain, pairStatus, refreshAddress, refreshPair, wake } from './pair.ts';
 import {
   ensureResource,
   type Lease,
   type LeaseState,
   type LeaseTerms,
-  NO_REQUESTS,
   sharedHolder,
   UNASKED_ENDS_MAX,
 } from './state.ts';
@@ -44,13 +44,14 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     serve(state, existing(state.sessions, holder.session), resource, address);
   }
   if (event.strategy === undefined) resource.pool.known(whereOf(state, resource, event.where))?.advance(address);
-  const lease: Lease = {
+  address.lastToken = event.lease;
+  indexLease(state, {
     token: event.lease,
     resource: event.resource,
     addressId: event.addressId,
     holder: sharedHolder(state, holder),
     request: event.request,
-    otherRequests: event.otherRequests ?? NO_REQUESTS,
+    otherRequests: event.otherRequests ?? [],
     ttlMs: event.ttlMs,
     clamped: event.clamped,
     deadlineMs: event.deadlineMs,
@@ -60,15 +61,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     isBanned: false,
     requests: 1,
     settled: false,
-    end: undefined,
-    endedAtMs: 0,
-    expiryPlace: NOT_IN_HEAP,
-    noticePlace: NOT_IN_HEAP,
-    withdrawnPlace: NOT_IN_HEAP,
-    listPlace: 0,
-  };
-  address.lastToken = event.lease;
-  indexLease(state, lease);
+  });
   if (substituteFor === undefined) {
     resource.grants += 1;
     resource.lastGrantMs = event.deadlineMs - event.ttlMs;
@@ -124,7 +117,7 @@ export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnou
 }
 
 /** It ends at another time than before. */
-function endChanged(state: LeaseState, lease: Lease): void {
+function endChanged(state: LeaseState, lease: LiveLease): void {
   const address = existing(state.addresses, lease.addressId);
   address.endChanged(lease);
   armExpiry(state, lease);
@@ -135,12 +128,13 @@ function endChanged(state: LeaseState, lease: Lease): void {
 }
 
 export function applyReport(state: LeaseState, event: Event<'LeaseReported'>): void {
-  const lease = state.leases.get(event.lease) ?? state.ended.get(event.lease);
+  const live = state.leases.get(event.lease);
+  const lease = live ?? state.ended.get(event.lease);
   if (!lease) throw new Error(`an event speaks of lease ${event.lease}, which isn't there`);
   const address = state.addresses.get(lease.addressId);
   if (event.outcome === 'banned') {
     lease.isBanned = true;
-    if (address && lease.end === undefined) reviewLease(state, address, lease);
+    if (address && live) reviewLease(state, address, live);
   }
   if (event.outcome === 'ok' && address) endProbation(state, address, lease);
   if (event.requests === undefined) return;
@@ -172,10 +166,11 @@ const END_INTERVAL_SHARE = 0.1;
 
 export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): void {
   const { end, reason, atMs, coolingUntilMs } = event;
-  const lease = existing(state.leases, event.lease);
+  const live = existing(state.leases, event.lease);
+  const lease = endedLease(live, end, atMs);
   const address = existing(state.addresses, lease.addressId);
   const resource = ensureResource(state, lease.resource);
-  unindexLease(state, lease);
+  unindexLease(state, live);
   if (lease.holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
     const session = existing(state.sessions, lease.holder.session);
     const ended = { lease: lease.token, resource: lease.resource, end };
@@ -189,8 +184,6 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
   }
   const key = lease.terms?.key;
   if (key !== undefined) state.keys.get(holderName(lease.holder))?.ended(key, lease.token, atMs);
-  lease.end = end;
-  lease.endedAtMs = atMs;
   state.ended.add(lease);
   if (resource.lastEndMs !== undefined) {
     const intervalMs = Math.max(0, atMs - resource.lastEndMs);
@@ -207,7 +200,7 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
 
 /** A removed address stays while somebody has a lease on it, and while a pair of it must not be given again. */
 export function forgetIfGone(state: LeaseState, address: Address): boolean {
-  if (!address.removed || address.leases.length > 0 || address.quarantine) return false;
+  if (!address.removed || address.leaseCount > 0 || address.quarantine) return false;
   for (const pair of address.pairs?.values() ?? []) {
     if (pair.coolingUntilMs !== undefined || pair.quarantine) return false;
   }

@@ -39,7 +39,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
         noticeMs: event.noticeMs,
         suspendedUntilMs: undefined,
         end: 'session_lost',
-        leases: new LeaseList(),
+        leases: new LeaseList(state.leases.rows),
         unaskedEnds: [],
         served: new Map(),
         lines: new Set(),

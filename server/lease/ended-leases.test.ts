@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ENDED_LEASES_MAX, ENDED_LEASES_MS, EndedLeases } from './ended-leases.ts';
-import { NOT_IN_HEAP } from './indexed-heap.ts';
-import type { Lease } from './state.ts';
+import type { EndedLease } from './state.ts';
 
 describe('EndedLeases', () => {
   it('finds a lease by its token and gives all in the order of their ends', () => {
@@ -49,7 +48,7 @@ function tokens(ended: EndedLeases): number[] {
   return Array.from(ended, ({ token }) => token);
 }
 
-function endedLease(token: number, endedAtMs: number): Lease {
+function endedLease(token: number, endedAtMs: number): EndedLease {
   return {
     token,
     resource: 7,
@@ -68,9 +67,5 @@ function endedLease(token: number, endedAtMs: number): Lease {
     settled: false,
     end: 'released',
     endedAtMs,
-    expiryPlace: NOT_IN_HEAP,
-    noticePlace: NOT_IN_HEAP,
-    withdrawnPlace: NOT_IN_HEAP,
-    listPlace: 0,
   };
 }

@@ -7,78 +7,80 @@
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
 import { holderName } from './idempotency.ts';
-import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
+import { BANNED, CLAMPED, type LeaseRows, SETTLED } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { type Lease, type LeaseState, NO_REQUESTS, sharedHolder } from './state.ts';
+import { type LeaseState, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number. */
 const LEASES_PER_RECORD = 8_192;
-
-const CLAMPED = 1;
-const SETTLED = 2;
-const BANNED = 4;
 
 type LeasesRecord = RecordOf<'leases'>;
 
 /** Leases that are read, until the last of them is there. */
 export class RestoredLeases {
-  readonly #leases: Lease[] = [];
   readonly #tokens: Float64Array;
+  readonly #rows: Int32Array;
   #count = 0;
 
   constructor(total: number) {
-    this.#leases.length = total;
     this.#tokens = new Float64Array(total);
+    this.#rows = new Int32Array(total);
   }
 
   get isComplete(): boolean {
-    return this.#count === this.#leases.length;
+    return this.#count === this.#tokens.length;
   }
 
-  put(rank: number, lease: Lease): void {
+  put(rank: number, token: number, row: number): void {
     if (!(rank < this.#tokens.length) || this.#tokens[rank] !== 0) throw new Error(`two leases have rank ${rank}`);
-    this.#leases[rank] = lease;
-    this.#tokens[rank] = lease.token;
+    this.#tokens[rank] = token;
+    this.#rows[rank] = row;
     this.#count += 1;
   }
 
   moveTo(table: LeaseTable): void {
-    table.fill(this.#tokens, this.#leases);
+    table.fill(this.#tokens, this.#rows);
   }
 }
 
 export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
   const tokens = Float64Array.from(state.leases.keys());
-  let leases: Lease[] = [];
+  let rows: number[] = [];
   for (const address of state.addresses.values()) {
-    leases.push(...address.leases);
-    if (leases.length < LEASES_PER_RECORD) continue;
-    yield encodeColumns(leases, tokens);
-    leases = [];
+    rows.push(...address.leaseRows);
+    if (rows.length < LEASES_PER_RECORD) continue;
+    yield encodeColumns(state.leases.rows, rows, tokens);
+    rows = [];
   }
-  if (leases.length > 0) yield encodeColumns(leases, tokens);
+  if (rows.length > 0) yield encodeColumns(state.leases.rows, rows, tokens);
 }
 
-/** `tokens`: of all leases, in their order. */
-function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRecord {
+/** Of those in `rows`, address after address. `tokens`: of all leases, in their order. */
+function encodeColumns(leases: LeaseRows, rows: readonly number[], tokens: Float64Array): StateRecord {
   // By name: which leases share one object is no matter of the state.
   const holders = new Map<string, { readonly holder: Holder; readonly index: number }>();
   const addresses: number[] = [];
-  for (const { holder, addressId } of leases) {
+  const heldBy = rows.map((row) => {
+    const holder = leases.holders[row]!;
     const name = holderName(holder);
-    if (!holders.has(name)) holders.set(name, { holder, index: holders.size });
+    const known = holders.get(name) ?? { holder, index: holders.size };
+    holders.set(name, known);
+    return known.index;
+  });
+  for (const row of rows) {
+    const addressId = leases.addressIds[row]!;
     if (addresses.at(-2) === addressId) addresses[addresses.length - 1]! += 1;
     else addresses.push(addressId, 1);
   }
-  const column = (of: (lease: Lease) => number) => encodeNumbers(leases.map(of));
-  const sparse = <Value>(of: (lease: Lease) => Value | undefined) =>
-    leases.flatMap((lease, index) => {
-      const value = of(lease);
-      return value === undefined ? [] : [[index, value] as const];
+  const column = (values: ArrayLike<number>) => encodeNumbers(rows.map((row) => values[row]!));
+  const sparse = <Value, Fields>(values: ReadonlyMap<number, Value>, encode: (value: Value) => Fields) =>
+    rows.flatMap((row, index) => {
+      const value = values.get(row);
+      return value === undefined ? [] : [[index, encode(value)] as const];
     });
   return [
     'leases',
@@ -86,19 +88,19 @@ function encodeColumns(leases: readonly Lease[], tokens: Float64Array): StateRec
     tokens.length,
     encodeNumbers(addresses),
     Array.from(holders.values(), ({ holder }) => encodeHolder(holder)),
-    column(({ token }) => rankOf(tokens, token)),
-    column(({ token }) => token),
-    column(({ resource }) => resource),
-    column(({ holder }) => holders.get(holderName(holder))!.index),
-    column(({ request }) => request),
-    column(({ ttlMs }) => ttlMs),
-    column(({ deadlineMs }) => deadlineMs),
-    column(({ grantedDay }) => grantedDay),
-    column(({ requests }) => requests),
-    column((lease) => (lease.clamped ? CLAMPED : 0) | (lease.settled ? SETTLED : 0) | (lease.isBanned ? BANNED : 0)),
-    sparse(({ terms }) => terms && encodeTerms(terms)),
-    sparse(({ revoking }) => revoking && encodeRevoking(revoking)),
-    sparse(({ otherRequests }) => (otherRequests.length > 0 ? otherRequests : undefined)),
+    encodeNumbers(rows.map((row) => rankOf(tokens, leases.tokens[row]!))),
+    column(leases.tokens),
+    column(leases.resources),
+    encodeNumbers(heldBy),
+    column(leases.requestIds),
+    column(leases.ttlsMs),
+    column(leases.deadlinesMs),
+    column(leases.grantedDays),
+    column(leases.requests),
+    column(leases.flags),
+    sparse(leases.terms, encodeTerms),
+    sparse(leases.revoking, encodeRevoking),
+    sparse<readonly number[], readonly number[]>(leases.otherRequests, (requests) => requests),
   ];
 }
 
@@ -116,11 +118,13 @@ function rankOf(tokens: Float64Array, token: number): number {
 }
 
 function columnsOf(record: LeasesRecord) {
-  return {
-    addresses: decodeNumbers(record[3]),
+  const addresses = decodeNumbers(record[3]);
+  const tokens = decodeNumbers(record[6]);
+  const columns = {
     ranks: decodeNumbers(record[5]),
-    tokens: decodeNumbers(record[6]),
+    tokens,
     resources: decodeNumbers(record[7]),
+    addressIds: addressIdsOf(addresses, tokens.length),
     heldBy: decodeNumbers(record[8]),
     requestIds: decodeNumbers(record[9]),
     ttlsMs: decodeNumbers(record[10]),
@@ -129,47 +133,47 @@ function columnsOf(record: LeasesRecord) {
     requests: decodeNumbers(record[13]),
     flags: decodeNumbers(record[14]),
   };
+  for (const [name, { length }] of Object.entries(columns)) {
+    if (length !== tokens.length) throw new Error(`${tokens.length} leases have ${length} ${name}`);
+  }
+  return { ...columns, addresses };
+}
+
+/** By lease, from each address and how many of them are on it. */
+function addressIdsOf(addresses: ArrayLike<number>, count: number): Float64Array {
+  const ids = new Float64Array(count);
+  let index = 0;
+  for (let run = 0; run < addresses.length; run += 2) {
+    ids.fill(addresses[run]!, index, index + addresses[run + 1]!);
+    index += addresses[run + 1]!;
+  }
+  if (index !== count) throw new Error(`${index} of ${count} leases have an address`);
+  return ids;
 }
 
 export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   const [, , total, , holderRecords] = record;
-  const { addresses, ranks, tokens, resources, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
-    columnsOf(record);
-  const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
+  const columns = columnsOf(record);
+  const { addresses, ranks, tokens, heldBy } = columns;
   const holders = holderRecords.map((holder) => sharedHolder(state, decodeHolder(holder)));
   const sessions = holders.map((holder) => sessionOf(state, holder));
-  state.restored ??= new RestoredLeases(total);
+  const { rows } = state.leases;
+  if (!state.restored) {
+    state.restored = new RestoredLeases(total);
+    rows.reserve(total);
+  }
+  const first = rows.addAll(columns);
+  for (const [index, fields] of record[15]) rows.terms.set(first + index, decodeTerms(fields));
+  for (const [index, fields] of record[16]) rows.revoking.set(first + index, decodeRevoking(fields));
+  for (const [index, requests] of record[17]) rows.otherRequests.set(first + index, requests);
   let index = 0;
   for (let run = 0; run < addresses.length; run += 2) {
     const address = existing(state.addresses, addresses[run]!);
     for (const end = index + addresses[run + 1]!; index < end; index += 1) {
-      const termsFields = terms.get(index);
-      const revokingFields = revoking.get(index);
-      const lease: Lease = {
-        token: tokens[index]!,
-        resource: resources[index]!,
-        addressId: address.id,
-        holder: holders[heldBy[index]!]!,
-        request: requestIds[index]!,
-        otherRequests: otherRequests.get(index) ?? NO_REQUESTS,
-        ttlMs: ttlsMs[index]!,
-        clamped: (flags[index]! & CLAMPED) !== 0,
-        deadlineMs: deadlinesMs[index]!,
-        grantedDay: grantedDays[index]!,
-        terms: termsFields && decodeTerms(termsFields),
-        revoking: revokingFields && decodeRevoking(revokingFields),
-        isBanned: (flags[index]! & BANNED) !== 0,
-        requests: requests[index]!,
-        settled: (flags[index]! & SETTLED) !== 0,
-        end: undefined,
-        endedAtMs: 0,
-        expiryPlace: NOT_IN_HEAP,
-        noticePlace: NOT_IN_HEAP,
-        withdrawnPlace: NOT_IN_HEAP,
-        listPlace: 0,
-      };
-      state.restored.put(ranks[index]!, lease);
-      linkLease(state, lease, address, sessions[heldBy[index]!]);
+      const row = first + index;
+      rows.holders[row] = holders[heldBy[index]!]!;
+      state.restored.put(ranks[index]!, tokens[index]!, row);
+      linkLease(state, rows.at(row), address, sessions[heldBy[index]!]);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);
@@ -182,13 +186,9 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
 /** The same, lease by lease: for who reads a record and has no state. */
 export function leaseRecordsOf(record: LeasesRecord): LeaseRecord[] {
   const [, , , , holders] = record;
-  const { addresses, tokens, resources, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
+  const { tokens, resources, addressIds, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
     columnsOf(record);
   const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
-  const addressIds: number[] = [];
-  for (let run = 0; run < addresses.length; run += 2) {
-    for (let nth = 0; nth < addresses[run + 1]!; nth += 1) addressIds.push(addresses[run]!);
-  }
   return Array.from(tokens, (token, index) => [
     token,
     resources[index]!,
@@ -204,6 +204,6 @@ export function leaseRecordsOf(record: LeasesRecord): LeaseRecord[] {
     (flags[index]! & BANNED) !== 0,
     terms.get(index) ?? null,
     revoking.get(index) ?? null,
-    otherRequests.get(index) ?? NO_REQUESTS,
+    otherRequests.get(index) ?? [],
   ]);
 }

@@ -3,13 +3,19 @@ import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
 import { existing } from './existing.ts';
 import type { Holder } from './holder.ts';
+import type { LeaseFields, LiveLease } from './lease-rows.ts';
 import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
 
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
-export function indexLease(state: LeaseState, lease: Lease): void {
-  linkLease(state, lease, existing(state.addresses, lease.addressId), sessionOf(state, lease.holder));
-  state.leases.add(lease);
+export function indexLease(state: LeaseState, fields: LeaseFields): void {
+  const address = existing(state.addresses, fields.addressId);
+  const session = sessionOf(state, fields.holder);
+  linkLease(state, state.leases.add(fields), address, session);
+}
+
+export function leasesOf(state: LeaseState, address: Address): LiveLease[] {
+  return address.leaseRows.map((row) => state.leases.rows.at(row));
 }
 
 export function sessionOf(state: LeaseState, holder: Holder): Session | undefined {
@@ -17,7 +23,7 @@ export function sessionOf(state: LeaseState, holder: Holder): Session | undefine
 }
 
 /** Into all but that of the tokens. `session`: of its holder. */
-export function linkLease(state: LeaseState, lease: Lease, address: Address, session: Session | undefined): void {
+export function linkLease(state: LeaseState, lease: LiveLease, address: Address, session: Session | undefined): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
@@ -31,17 +37,17 @@ export function linkLease(state: LeaseState, lease: Lease, address: Address, ses
 }
 
 /** Takes a lease that ends out of all of them. */
-export function unindexLease(state: LeaseState, lease: Lease): void {
+export function unindexLease(state: LeaseState, lease: LiveLease): void {
   const address = existing(state.addresses, lease.addressId);
   const resource = ensureResource(state, lease.resource);
   countTtl(state, lease, -1);
-  state.leases.delete(lease.token);
   address.removeLease(lease);
   resource.leases.delete(lease);
   armResource(state, resource);
   state.notices.delete(lease);
   state.withdrawn.delete(lease);
   if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.delete(lease);
+  state.leases.delete(lease.token);
 }
 
 /** An address on probation has one lease at a time, whatever the resource: all its pairs follow. */
@@ -62,7 +68,7 @@ export function usageChanged(state: LeaseState, address: Address): void {
 }
 
 /** Whether the lease has to be revoked, as the address and the pair are now. */
-export function reviewLease(state: LeaseState, address: Address, lease: Lease): void {
+export function reviewLease(state: LeaseState, address: Address, lease: LiveLease): void {
   if (state.isReplaying) return;
   const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
   if (isAnnounced || withdrawalOf(address, lease) === undefined) state.withdrawn.delete(lease);
@@ -71,7 +77,7 @@ export function reviewLease(state: LeaseState, address: Address, lease: Lease): 
 
 export function reviewLeases(state: LeaseState, address: Address): void {
   if (state.isReplaying) return;
-  for (const lease of address.leases) reviewLease(state, address, lease);
+  for (const lease of leasesOf(state, address)) reviewLease(state, address, lease);
 }
 
 /** Why the pair of a lease may not be used any more; undefined: it may. */
@@ -88,7 +94,7 @@ function isBarred({ isBanned }: Lease, quarantine: QuarantineRecord | undefined)
   return quarantine !== undefined && (quarantine.reason === 'operator' || !isBanned);
 }
 
-export function armExpiry(state: LeaseState, lease: Lease): void {
+export function armExpiry(state: LeaseState, lease: LiveLease): void {
   const resource = ensureResource(state, lease.resource);
   resource.leases.set(lease, endsAtMs(lease));
   armResource(state, resource);
@@ -116,7 +122,7 @@ export function armResource(state: LeaseState, resource: Resource): void {
 const NOTICE_DEFAULT_MAX_MS = 5_000;
 
 /** `session`: of its holder. */
-export function armNotice(state: LeaseState, lease: Lease, session: Session | undefined): void {
+export function armNotice(state: LeaseState, lease: LiveLease, session: Session | undefined): void {
   if (!session) return;
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.

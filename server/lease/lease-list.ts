@@ -1,47 +1,47 @@
-import type { Lease } from './state.ts';
+import { type LeaseRows, type LiveLease, NO_ROW, UNLISTED } from './lease-rows.ts';
 
-/** Gaps that are always tolerated, beside as many as there are leases. */
-const GAPS_MIN = 16;
-
-/**
- * The leases of one session, in the order in which they were added. What a Set would do; but that gives each object in it a
- * hash of its own, which for a million leases takes longer than to read them.
- */
-export class LeaseList implements Iterable<Lease> {
-  /** Invariant: a lease that is in stands at its `listPlace`; undefined: it has gone. */
-  #leases: (Lease | undefined)[] = [];
+/** The leases of one session, in the order in which they were added: linked by their rows. */
+export class LeaseList implements Iterable<LiveLease> {
+  readonly #rows: LeaseRows;
+  #first = NO_ROW;
+  #last = NO_ROW;
   #size = 0;
+
+  constructor(rows: LeaseRows) {
+    this.#rows = rows;
+  }
 
   get size(): number {
     return this.#size;
   }
 
-  has(lease: Lease): boolean {
-    return this.#leases[lease.listPlace] === lease;
-  }
-
   /** Of a lease that is in no list. */
-  add(lease: Lease): void {
-    lease.listPlace = this.#leases.length;
-    this.#leases.push(lease);
+  add({ row }: LiveLease): void {
+    const { before, after } = this.#rows;
+    before[row] = this.#last;
+    after[row] = NO_ROW;
+    if (this.#last === NO_ROW) this.#first = row;
+    else after[this.#last] = row;
+    this.#last = row;
     this.#size += 1;
   }
 
   /** Of a lease that is in. */
-  delete(lease: Lease): void {
-    if (!this.has(lease)) throw new Error(`lease ${lease.token} isn't one of its session`);
-    this.#leases[lease.listPlace] = undefined;
+  delete({ row, token }: LiveLease): void {
+    const { before, after } = this.#rows;
+    if (after[row] === UNLISTED) throw new Error(`lease ${token} isn't one of its session`);
+    const [previous, next] = [before[row]!, after[row]!];
+    if (previous === NO_ROW) this.#first = next;
+    else after[previous] = next;
+    if (next === NO_ROW) this.#last = previous;
+    else before[next] = previous;
+    before[row] = UNLISTED;
+    after[row] = UNLISTED;
     this.#size -= 1;
-    if (this.#leases.length > 2 * this.#size + GAPS_MIN) this.#closeGaps();
   }
 
   /** Nothing may be added or deleted meanwhile. */
-  *[Symbol.iterator](): Generator<Lease> {
-    for (const lease of this.#leases) if (lease) yield lease;
-  }
-
-  #closeGaps(): void {
-    this.#leases = [...this];
-    for (const [place, lease] of this.#leases.entries()) lease!.listPlace = place;
+  *[Symbol.iterator](): Generator<LiveLease> {
+    for (let row = this.#first; row !== NO_ROW; row = this.#rows.after[row]!) yield this.#rows.at(row);
   }
 }

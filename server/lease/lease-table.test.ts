@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { leaseFields } from '../testing/lease-fields.ts';
 import { LeaseTable } from './lease-table.ts';
-import type { Lease } from './state.ts';
 
-const leaseOf = (token: number) => ({ token }) as Lease;
+const leaseOf = (token: number) => leaseFields({ token });
 /** As tokens are: beyond 32 bits, and with runs between them. */
 const FIRST = 2 ** 51 + 12_345;
 const tokenOf = (nth: number) => FIRST + nth + Math.floor(nth / 50) * 2 ** 20;
@@ -17,28 +17,26 @@ describe('LeaseTable', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 800, size: 'max' }), fc.nat({ max: 500 }), (steps, after) => {
         const table = new LeaseTable();
-        const expected = new Map<number, Lease>();
+        const expected = new Set<number>();
         let granted = 0;
         for (const taken of steps) {
           if (taken === 'grant') {
-            const lease = leaseOf(tokenOf(granted));
+            expected.add(table.add(leaseOf(tokenOf(granted))).token);
             granted += 1;
-            table.add(lease);
-            expected.set(lease.token, lease);
           } else if (expected.size > 0) {
-            const token = [...expected.keys()][taken % expected.size]!;
+            const token = [...expected][taken % expected.size]!;
             table.delete(token);
             expected.delete(token);
           }
         }
         expect(table.size).toBe(expected.size);
-        expect([...table.keys()]).toEqual([...expected.keys()]);
-        expect([...table.values(tokenOf(after) + 1)]).toEqual(
-          [...expected.values()].filter(({ token }) => token > tokenOf(after)),
+        expect([...table.keys()]).toEqual([...expected]);
+        expect(Array.from(table.values(tokenOf(after) + 1), ({ token }) => token)).toEqual(
+          [...expected].filter((token) => token > tokenOf(after)),
         );
         for (let nth = 0; nth < granted; nth += 1) {
           const token = tokenOf(nth);
-          expect(table.get(token)).toBe(expected.get(token));
+          expect(table.get(token)?.token).toBe(expected.has(token) ? token : undefined);
           expect(table.has(token)).toBe(expected.has(token));
         }
       }),
@@ -47,17 +45,17 @@ describe('LeaseTable', () => {
 
   it('is filled at once, and goes on from there', () => {
     const table = new LeaseTable();
-    const leases = Array.from({ length: 300 }, (_, nth) => leaseOf(tokenOf(nth)));
+    const leases = Array.from({ length: 300 }, (_, nth) => table.rows.add(leaseOf(tokenOf(nth))));
     table.fill(
       Float64Array.from(leases, ({ token }) => token),
-      [...leases],
+      Int32Array.from(leases, ({ row }) => row),
     );
     table.delete(tokenOf(7));
     table.add(leaseOf(tokenOf(300)));
     expect(table.size).toBe(300);
-    expect(table.get(tokenOf(299))).toBe(leases[299]);
+    expect(table.get(tokenOf(299))?.row).toBe(leases[299]!.row);
     expect([...table.keys()].slice(6, 8)).toEqual([tokenOf(6), tokenOf(8)]);
-    expect(() => table.fill(new Float64Array(1), [leaseOf(1)])).toThrow('in use');
+    expect(() => table.fill(new Float64Array(1), new Int32Array(1))).toThrow('in use');
   });
 
   it('takes no token twice or out of order, and ends no lease twice', () => {

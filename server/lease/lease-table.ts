@@ -1,4 +1,4 @@
-import type { Lease } from './state.ts';
+import { type LeaseFields, LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
 
 const SLOTS_MIN = 64;
 
@@ -7,19 +7,24 @@ const SLOTS_MIN = 64;
  * without an object of its own, and to put a million of them into a Map takes a good part of a start.
  */
 export class LeaseTable {
+  readonly rows = new LeaseRows();
   /** By slot, rising; a slot that a lease has left keeps its token. */
   #tokens: Float64Array = new Float64Array(SLOTS_MIN);
-  /** By slot; undefined: it has ended. */
-  #leases: (Lease | undefined)[] = [];
+  /** By slot; NO_ROW: it has ended. */
+  #rowsOf: Int32Array = new Int32Array(SLOTS_MIN);
+  /** Slots in use. */
+  #end = 0;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  get(token: number): Lease | undefined {
+  get(token: number): LiveLease | undefined {
     const slot = this.#slotFrom(token);
-    return slot < this.#leases.length && this.#tokens[slot] === token ? this.#leases[slot] : undefined;
+    if (slot === this.#end || this.#tokens[slot] !== token) return undefined;
+    const row = this.#rowsOf[slot]!;
+    return row === NO_ROW ? undefined : this.rows.at(row);
   }
 
   has(token: number): boolean {
@@ -27,45 +32,51 @@ export class LeaseTable {
   }
 
   /** Of a lease whose token is above all that were added before. */
-  add(lease: Lease): void {
-    const { token } = lease;
-    const slot = this.#leases.length;
+  add(fields: LeaseFields): LiveLease {
+    const { token } = fields;
+    const slot = this.#end;
     if (slot > 0 && token <= this.#tokens[slot - 1]!) {
       throw new Error(`lease ${token} comes after lease ${this.#tokens[slot - 1]}`);
     }
-    if (slot === this.#tokens.length) this.#tokens = extended(this.#tokens, 2 * slot);
+    if (slot === this.#tokens.length) this.#resize(2 * slot);
+    const lease = this.rows.add(fields);
     this.#tokens[slot] = token;
-    this.#leases.push(lease);
+    this.#rowsOf[slot] = lease.row;
+    this.#end += 1;
     this.#size += 1;
+    return lease;
   }
 
-  /** Into an empty table, at once: `leases` with their `tokens`, which rise. Both are the table's from here on. */
-  fill(tokens: Float64Array, leases: Lease[]): void {
-    if (this.#leases.length > 0) throw new Error('a table in use is filled');
-    if (leases.length === 0) return;
+  /** Into an empty table, at once: `tokens`, which rise, and the rows where their leases are. Both are the table's from here on. */
+  fill(tokens: Float64Array, rows: Int32Array): void {
+    if (this.#end > 0) throw new Error('a table in use is filled');
+    if (tokens.length === 0) return;
     this.#tokens = tokens;
-    this.#leases = leases;
-    this.#size = leases.length;
+    this.#rowsOf = rows;
+    this.#end = tokens.length;
+    this.#size = tokens.length;
   }
 
-  /** Of a lease that is in. */
+  /** Of a lease that is in, and in no index beside this any more. */
   delete(token: number): void {
     const slot = this.#slotFrom(token);
-    if (this.#tokens[slot] !== token || !this.#leases[slot]) throw new Error(`lease ${token} is none of the live ones`);
-    this.#leases[slot] = undefined;
+    const row = slot < this.#end && this.#tokens[slot] === token ? this.#rowsOf[slot]! : NO_ROW;
+    if (row === NO_ROW) throw new Error(`lease ${token} is none of the live ones`);
+    this.rows.delete(row);
+    this.#rowsOf[slot] = NO_ROW;
     this.#size -= 1;
-    if (this.#leases.length > 2 * this.#size + SLOTS_MIN) this.#closeGaps();
+    if (this.#end > 2 * this.#size + SLOTS_MIN) this.#closeGaps();
   }
 
   *keys(): Generator<number> {
-    for (const { token } of this.values()) yield token;
+    for (let slot = 0; slot < this.#end; slot += 1) if (this.#rowsOf[slot] !== NO_ROW) yield this.#tokens[slot]!;
   }
 
   /** Those whose tokens are `from` or above. Nothing may be added or deleted meanwhile. */
-  *values(from = 0): Generator<Lease> {
-    for (let slot = this.#slotFrom(from); slot < this.#leases.length; slot += 1) {
-      const lease = this.#leases[slot];
-      if (lease) yield lease;
+  *values(from = 0): Generator<LiveLease> {
+    for (let slot = this.#slotFrom(from); slot < this.#end; slot += 1) {
+      const row = this.#rowsOf[slot]!;
+      if (row !== NO_ROW) yield this.rows.at(row);
     }
   }
 
@@ -75,7 +86,7 @@ export class LeaseTable {
    */
   #slotFrom(token: number): number {
     const tokens = this.#tokens;
-    const end = this.#leases.length;
+    const end = this.#end;
     let low = 0;
     let high = end - 1;
     if (end === 0 || tokens[high]! < token) return end;
@@ -90,23 +101,24 @@ export class LeaseTable {
     return low;
   }
 
+  /** Of up to two million slots, in one go: the leases themselves are let alone. */
   #closeGaps(): void {
-    const tokens = new Float64Array(Math.max(SLOTS_MIN, 2 * this.#size));
-    const leases: Lease[] = [];
-    // Of up to two million slots, in one go: the leases themselves are let alone.
-    for (let slot = 0; slot < this.#leases.length; slot += 1) {
-      const lease = this.#leases[slot];
-      if (!lease) continue;
-      tokens[leases.length] = this.#tokens[slot]!;
-      leases.push(lease);
+    let end = 0;
+    for (let slot = 0; slot < this.#end; slot += 1) {
+      if (this.#rowsOf[slot] === NO_ROW) continue;
+      this.#tokens[end] = this.#tokens[slot]!;
+      this.#rowsOf[end] = this.#rowsOf[slot]!;
+      end += 1;
     }
-    this.#tokens = tokens;
-    this.#leases = leases;
+    this.#end = end;
+    this.#resize(Math.max(SLOTS_MIN, 2 * end));
   }
-}
 
-function extended(numbers: Float64Array, length: number): Float64Array {
-  const longer = new Float64Array(length);
-  longer.set(numbers);
-  return longer;
+  #resize(slots: number): void {
+    const [tokens, rows] = [this.#tokens.subarray(0, this.#end), this.#rowsOf.subarray(0, this.#end)];
+    this.#tokens = new Float64Array(slots);
+    this.#tokens.set(tokens);
+    this.#rowsOf = new Int32Array(slots);
+    this.#rowsOf.set(rows);
+  }
 }

@@ -6,6 +6,7 @@ import { decodeHolder, encodeHolder } from './holder.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armRest } from './lease-index.ts';
 import { LeaseList } from './lease-list.ts';
+import type { LeaseFields } from './lease-rows.ts';
 import { type Bans, isPlain, type QuarantineRecord, refreshPair } from './pair.ts';
 import { addAddress } from './pool-changes.ts';
 import { RollingRequests } from './rolling-requests.ts';
@@ -24,7 +25,6 @@ import {
   type Lease,
   type LeaseState,
   type LeaseTerms,
-  NO_REQUESTS,
   type Revoking,
   type Session,
   sharedHolder,
@@ -115,7 +115,7 @@ export function restoreSession(state: LeaseState, record: RecordOf<'session'>): 
     noticeMs: noticeMs ?? undefined,
     suspendedUntilMs: suspendedUntilMs ?? undefined,
     end,
-    leases: new LeaseList(),
+    leases: new LeaseList(state.leases.rows),
     unaskedEnds: [...unaskedEnds],
     served: new Map(served),
     lines: new Set<Line>(),
@@ -217,8 +217,7 @@ export function decodeRevoking([reason, atMs, hasSubstitute]: RevokingFields): R
   return { reason, atMs, hasSubstitute };
 }
 
-/** Field by field: there may be very many of these, and taking an array apart costs more than all else. */
-export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
+export function decodeLease(state: LeaseState, record: LeaseRecord): LeaseFields {
   const [terms, revoking, otherRequests] = [record[12], record[13], record[14]];
   return {
     token: record[0],
@@ -226,7 +225,7 @@ export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
     addressId: record[2],
     holder: sharedHolder(state, decodeHolder(record[3])),
     request: record[4],
-    otherRequests: otherRequests === undefined || otherRequests.length === 0 ? NO_REQUESTS : otherRequests,
+    otherRequests: otherRequests ?? [],
     ttlMs: record[5],
     clamped: record[6],
     deadlineMs: record[7],
@@ -236,11 +235,5 @@ export function decodeLease(state: LeaseState, record: LeaseRecord): Lease {
     isBanned: record[11] ?? false,
     requests: record[9],
     settled: record[10],
-    end: undefined,
-    endedAtMs: 0,
-    expiryPlace: NOT_IN_HEAP,
-    noticePlace: NOT_IN_HEAP,
-    withdrawnPlace: NOT_IN_HEAP,
-    listPlace: 0,
   };
 }

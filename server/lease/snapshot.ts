@@ -50,7 +50,7 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
     ];
   }
   yield* encodeLeases(state);
-  for (const lease of state.ended) yield ['ended', VERSIONS.ended, encodeLease(lease), lease.end!, lease.endedAtMs];
+  for (const lease of state.ended) yield ['ended', VERSIONS.ended, encodeLease(lease), lease.end, lease.endedAtMs];
   for (const waiter of state.waiters.values()) yield encodeWaiter(waiter);
   for (const [holder, keys] of state.keys) {
     for (const { key, body, waiter, leases, liveCount, endedAtMs } of keys.entries()) {
@@ -102,10 +102,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
     case 'leases':
       return restoreLeases(state, record);
     case 'ended': {
-      const lease = decodeLease(state, record[2]);
-      lease.end = record[3];
-      lease.endedAtMs = record[4];
-      state.ended.add(lease);
+      state.ended.add({ ...decodeLease(state, record[2]), end: record[3], endedAtMs: record[4] });
       return;
     }
     case 'waiter':

@@ -8,6 +8,7 @@ import type { Holder } from './holder.ts';
 import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
 import type { RestoredLeases } from './lease-columns.ts';
+import { LeaseHeap } from './lease-heap.ts';
 import type { LeaseList } from './lease-list.ts';
 import { LeaseTable } from './lease-table.ts';
 import type { Pair, Resting } from './pair.ts';
@@ -20,7 +21,7 @@ export const UNASKED_ENDS_MAX = 1_024;
 /** Tokens reserved at once: a restart never gives one that was reserved before. */
 export const TOKEN_BLOCK = 2 ** 20;
 
-/** The right to use a pair for a time. Live ones and, for a while, ended ones. */
+/** The right to use a pair for a time. Live ones (`LiveLease`) and, for a while, ended ones. */
 export interface Lease {
   readonly token: number;
   readonly resource: number;
@@ -29,30 +30,30 @@ export interface Lease {
   /** `id` of the acquire that it answered. */
   readonly request: number;
   /** Further ids of the same request, known by its key; newest last, WAITER_REQUESTS_MAX at most. */
-  otherRequests: readonly number[];
+  readonly otherRequests: readonly number[];
   /** TTL as last asked for and granted. */
-  ttlMs: number;
-  clamped: boolean;
+  readonly ttlMs: number;
+  readonly clamped: boolean;
   /** By the coordinator's clock. */
-  deadlineMs: number;
+  readonly deadlineMs: number;
   readonly grantedDay: number;
   /** What was asked for beside a TTL; undefined: nothing. A substitute is chosen by it. */
   readonly terms: LeaseTerms | undefined;
   /** An announced revocation. */
-  revoking: Revoking | undefined;
+  readonly revoking: Revoking | undefined;
   /** A ban was reported of it: counted once. */
   isBanned: boolean;
   /** Requests counted for it so far: 1 from the grant on, then what was reported. */
   requests: number;
   settled: boolean;
   /** How and when, by the coordinator's clock, an ended one ended. */
-  end: LeaseEnd | undefined;
-  endedAtMs: number;
-  expiryPlace: number;
-  noticePlace: number;
-  withdrawnPlace: number;
-  /** In the `leases` of its session, where it has one. */
-  listPlace: number;
+  readonly end: LeaseEnd | undefined;
+  readonly endedAtMs: number | undefined;
+}
+
+export interface EndedLease extends Lease {
+  readonly end: LeaseEnd;
+  readonly endedAtMs: number;
 }
 
 export interface LeaseTerms {
@@ -112,7 +113,7 @@ export interface Resource {
   /** Addresses that serve it. Invariant: `pool.size`, unless the state is replaying. */
   addressCount: number;
   /** Live leases by when they end. */
-  readonly leases: IndexedHeap<Lease>;
+  readonly leases: LeaseHeap;
   readonly resting: Resting;
   readonly queue: ResourceQueue;
   /** Grants so far: the request number of the round robin. */
@@ -179,15 +180,17 @@ export interface LeaseState {
   /** Quarantined addresses that come back by time, by when. */
   readonly quarantined: IndexedHeap<Address>;
   /** Leases whose session is still to be told that they run out, by when. */
-  readonly notices: IndexedHeap<Lease>;
+  readonly notices: LeaseHeap;
   readonly suspended: IndexedHeap<Session>;
   /** Live leases that are to be revoked, since their pair may not be used any more; by token. */
-  readonly withdrawn: IndexedHeap<Lease>;
+  readonly withdrawn: LeaseHeap;
   /** Live leases by the binary logarithm of their TTL. */
   readonly ttlClasses: Uint32Array;
 }
 
 export function createLeaseState(): LeaseState {
+  const leases = new LeaseTable();
+  const { rows } = leases;
   return {
     epoch: 0,
     today: { day: 0 },
@@ -202,7 +205,7 @@ export function createLeaseState(): LeaseState {
     addresses: new Map(),
     addressIds: new Map(),
     resources: new Map(),
-    leases: new LeaseTable(),
+    leases,
     ended: new EndedLeases(),
     sessions: new Map(),
     waiters: new Map(),
@@ -241,10 +244,10 @@ export function createLeaseState(): LeaseState {
         it.quarantinePlace = index;
       },
     }),
-    notices: new IndexedHeap<Lease>({
-      get: (it) => it.noticePlace,
-      set: (it, index) => {
-        it.noticePlace = index;
+    notices: new LeaseHeap(rows, {
+      get: (row) => rows.noticePlaces[row]!,
+      set: (row, handle) => {
+        rows.noticePlaces[row] = handle;
       },
     }),
     suspended: new IndexedHeap<Session>({
@@ -253,18 +256,15 @@ export function createLeaseState(): LeaseState {
         it.suspendedPlace = index;
       },
     }),
-    withdrawn: new IndexedHeap<Lease>({
-      get: (it) => it.withdrawnPlace,
-      set: (it, index) => {
-        it.withdrawnPlace = index;
+    withdrawn: new LeaseHeap(rows, {
+      get: (row) => rows.withdrawnPlaces[row]!,
+      set: (row, handle) => {
+        rows.withdrawnPlaces[row] = handle;
       },
     }),
     ttlClasses: new Uint32Array(32),
   };
 }
-
-/** Most leases answer one request only. */
-export const NO_REQUESTS: readonly number[] = [];
 
 /** The one that a session's leases share, or `holder` itself: a million leases come with a million copies. */
 export function sharedHolder(state: LeaseState, holder: Holder): Holder {
@@ -276,14 +276,15 @@ export function ensureResource(state: LeaseState, id: number): Resource {
   let resource = state.resources.get(id);
   if (!resource) {
     const pool = new ResourcePool<Address>();
+    const { rows } = state.leases;
     resource = {
       id,
       pool,
       addressCount: 0,
-      leases: new IndexedHeap<Lease>({
-        get: (it) => it.expiryPlace,
-        set: (it, index) => {
-          it.expiryPlace = index;
+      leases: new LeaseHeap(rows, {
+        get: (row) => rows.expiryPlaces[row]!,
+        set: (row, handle) => {
+          rows.expiryPlaces[row] = handle;
         },
       }),
       resting: new IndexedHeap<Pair>({

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { holderName } from '../lease/idempotency.ts';
 import type { IndexedHeap } from '../lease/indexed-heap.ts';
-import { withdrawalOf } from '../lease/lease-index.ts';
+import type { LeaseHeap } from '../lease/lease-heap.ts';
+import { leasesOf, withdrawalOf } from '../lease/lease-index.ts';
 import { type Pair, pairStatus, restsUntilMs } from '../lease/pair.ts';
 import { endsAtMs, type Lease, type LeaseState, type Resource } from '../lease/state.ts';
 
@@ -37,7 +38,7 @@ function pairName({ addressId, resource }: Lease): string {
 function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
   for (const address of state.addresses.values()) {
     const own = leases.filter((lease) => lease.addressId === address.id);
-    assert.deepEqual(new Set(address.leases), new Set(own), `leases of address ${address.id}`);
+    assert.deepEqual(tokensOf(leasesOf(state, address)), tokensOf(own), `leases of address ${address.id}`);
     for (const lease of own)
       assert.equal(address.leasedUntilMs(lease.resource), endsAtMs(lease), 'when its pair comes free');
     const rests = [...(address.pairs?.values() ?? [])].some((pair) => pair.quarantine ?? pair.coolingUntilMs);
@@ -59,7 +60,7 @@ function checkResource(
   pairs: readonly Pair[],
 ): void {
   const own = all.filter((lease) => lease.resource === id);
-  checkHeap(leases, new Map(own.map((lease) => [lease, endsAtMs(lease)])), `leases of ${id}`);
+  checkLeaseHeap(leases, new Map(own.map((lease) => [lease.token, endsAtMs(lease)])), `leases of ${id}`);
   const rests = pairs.filter((pair) => pair.resource === id && restsUntilMs(pair) < Infinity);
   checkHeap(resting, new Map(rests.map((pair) => [pair, restsUntilMs(pair)])), `pairs of ${id} that rest`);
   const serving = [...state.addresses.values()].filter((address) => address.serves(id));
@@ -73,16 +74,17 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   for (const session of state.sessions.values()) {
     const own = leases.filter(({ holder }) => holder.kind === 'session' && holder.session === session.id);
     assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
-    assert.deepEqual(new Set(session.leases), new Set(own), `leases of session ${session.id}`);
+    assert.deepEqual(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}`);
   }
   const held = leases.filter(({ holder }) => holder.kind === 'session');
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));
-  for (const lease of state.notices.values()) assert.ok(held.includes(lease), `a notice of lease ${lease.token}`);
+  const heldTokens = tokensOf(held);
+  for (const { token } of state.notices.values()) assert.ok(heldTokens.has(token), `a notice of lease ${token}`);
   const withdrawn = leases.filter((lease) => {
     const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
     return !isAnnounced && withdrawalOf(state.addresses.get(lease.addressId)!, lease) !== undefined;
   });
-  checkHeap(state.withdrawn, new Map(withdrawn.map((lease) => [lease, lease.token])), 'leases to be revoked');
+  checkLeaseHeap(state.withdrawn, new Map(withdrawn.map(({ token }) => [token, token])), 'leases to be revoked');
   const suspended = [...state.sessions.values()].filter((session) => session.suspendedUntilMs !== undefined);
   checkHeap(state.suspended, new Map(suspended.map((session) => [session, session.suspendedUntilMs!])), 'suspended');
 }
@@ -123,8 +125,26 @@ function checkKeys(state: LeaseState): void {
   }
 }
 
+function tokensOf(leases: Iterable<Lease>): Set<number> {
+  return new Set(Array.from(leases, ({ token }) => token));
+}
+
+/** `expected`: by token. */
+function checkLeaseHeap(heap: LeaseHeap, expected: ReadonlyMap<number, number>, what: string): void {
+  assert.deepEqual(tokensOf(heap.values()), new Set(expected.keys()), `${what}: members of the heap`);
+  checkKeysOf(heap, expected, what);
+}
+
 function checkHeap<Item>(heap: IndexedHeap<Item>, expected: ReadonlyMap<Item, number>, what: string): void {
   assert.deepEqual(new Set(heap.values()), new Set(expected.keys()), `${what}: members of the heap`);
+  checkKeysOf(heap, expected, what);
+}
+
+function checkKeysOf(
+  heap: { readonly size: number; peekKey(): number | undefined },
+  expected: ReadonlyMap<unknown, number>,
+  what: string,
+): void {
   assert.equal(heap.size, expected.size, `${what}: each once`);
   const smallest = expected.size === 0 ? undefined : Math.min(...expected.values());
   assert.equal(heap.peekKey(), smallest, `${what}: the earliest`);

@@ -12,7 +12,7 @@ import { meets } from '../where-meets.ts';
 
 /** The first that applies. What is reserved for the waiter `collector` isn't, to that one. */
 export function stateOf(address: Address, resource: number, collector?: number): PairState {
-  if (address.leases.some((lease) => lease.resource === resource)) return 'leased';
+  if (address.isLeased(resource)) return 'leased';
   const pair = address.pairs?.get(resource);
   if (pair?.reservedFor && pair.reservedFor.number !== collector) return 'reserved';
   if (pair?.quarantine || address.quarantine) return 'quarantined';
@@ -32,7 +32,7 @@ export function isEligible(address: Address, resource: number, collector?: numbe
 
 /** Somebody has a pair of it, or it is kept for somebody else. */
 function isBusy(address: Address, collector: number | undefined): boolean {
-  if (address.leases.length > 0) return true;
+  if (address.leaseCount > 0) return true;
   for (const { reservedFor } of address.pairs?.values() ?? []) {
     if (reservedFor && reservedFor.number !== collector) return true;
   }

@@ -64,6 +64,8 @@ function withdrawal(state: LeaseState, { addressId, resource, isBanned }: Lease)
 export function checkAll(state: LeaseState, history: History, findings: Findings): void {
   const { leases, sessions, waits } = history;
   for (const id of state.resources.keys()) checkCounts(state, history, findings, id);
+  const listedBy = new Map<number, string>();
+  for (const { id, leases: own } of state.sessions.values()) for (const { token } of own) listedBy.set(token, id);
   for (const ofResource of leases.live.values()) {
     for (const { token, addressId, resource, session } of ofResource.values()) {
       const lease = state.leases.get(token);
@@ -72,7 +74,7 @@ export function checkAll(state: LeaseState, history: History, findings: Findings
       else if (lease.addressId !== addressId || lease.resource !== resource || holder !== session) {
         findings.report('pairs', `lease ${token} is another one in the state`);
       }
-      if (state.sessions.get(session)?.leases.has(lease!) !== true) {
+      if (listedBy.get(token) !== session) {
         findings.report('pairs', `lease ${token} belongs to session ${session}, which doesn't know it`);
       }
     }
