@@ -13,7 +13,8 @@ const SECTOR = 512;
 async function contents(dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const entry of await readdir(dir, { withFileTypes: true })) {
-    if (entry.isFile() && !entry.name.endsWith('.tmp')) files.set(entry.name, await readFile(join(dir, entry.name), 'base64'));
+    if (entry.isFile() && !entry.name.endsWith('.tmp'))
+      files.set(entry.name, await readFile(join(dir, entry.name), 'base64'));
   }
   return files;
 }
