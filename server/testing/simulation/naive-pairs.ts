@@ -12,7 +12,7 @@ import { meets } from '../where-meets.ts';
 
 /** The first that applies. What is reserved for the waiter `collector` isn't, to that one. */
 export function stateOf(address: Address, resource: number, collector?: number): PairState {
-  if (address.leases.some((lease) => lease.resource === resource)) return 'leased';
+  for (const lease of address.leases) if (lease.resource === resource) return 'leased';
   const pair = address.pairs?.get(resource);
   if (pair?.reservedFor && pair.reservedFor.number !== collector) return 'reserved';
   if (pair?.quarantine || address.quarantine) return 'quarantined';
@@ -33,7 +33,8 @@ export function isEligible(address: Address, resource: number, collector?: numbe
 /** Somebody has a pair of it, or it is kept for somebody else. */
 function isBusy(address: Address, collector: number | undefined): boolean {
   if (address.leases.length > 0) return true;
-  for (const { reservedFor } of address.pairs?.values() ?? []) {
+  if (!address.pairs) return false;
+  for (const { reservedFor } of address.pairs.values()) {
     if (reservedFor && reservedFor.number !== collector) return true;
   }
   return false;
@@ -54,7 +55,9 @@ export function fits(state: LeaseState, resource: number, where: Where | undefin
 }
 
 export function reservedCount(addresses: readonly Address[], resource: number): number {
-  return addresses.filter((address) => address.pairs?.get(resource)?.reservedFor).length;
+  let count = 0;
+  for (const { pairs } of addresses) if (pairs?.get(resource)?.reservedFor) count += 1;
+  return count;
 }
 
 /** What keeps `count` more leases from being granted now; `ownCount` are kept for whoever asks. */
@@ -93,17 +96,17 @@ export function firstServable(
   let hasCollector = false;
   for (const waiter of present) {
     const { where, count = 1, reserved } = waiter;
-    const has = () => eligible.filter((address) => fits(state, resource.id, where, address)).length;
+    const isFor = (address: Address) => fits(state, resource.id, where, address);
     if (count === 1) {
-      if (isOpen && has() > 0) return waiter;
+      if (isOpen && eligible.some(isFor)) return waiter;
       continue;
     }
-    if (has() >= count - reserved.size && bound(count, reserved.size) === undefined) return waiter;
-    const matching = () => addresses.filter((address) => fits(state, resource.id, where, address)).length;
-    if (hasCollector || count > maxLeases || matching() < count) continue;
+    const has = eligible.filter(isFor).length;
+    if (has >= count - reserved.size && bound(count, reserved.size) === undefined) return waiter;
+    if (hasCollector || count > maxLeases || addresses.filter(isFor).length < count) continue;
     // The oldest that can be served at all keeps what comes its turn.
     hasCollector = true;
-    if (isOpen && has() > 0 && reserved.size < count) return waiter;
+    if (isOpen && has > 0 && reserved.size < count) return waiter;
   }
   return undefined;
 }

@@ -15,6 +15,7 @@ const CLOCK_MARK_SLACK_MS = 5;
 
 /** The pairs of the resources that something has happened to: as many in each state as there must be. */
 export function checkTouched(state: LeaseState, history: History, findings: Findings): void {
+  if (history.touched.size === 0) return;
   for (const id of history.touched) checkCounts(state, history, findings, id);
   history.touched.clear();
 }

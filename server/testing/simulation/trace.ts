@@ -26,21 +26,25 @@ export class Trace {
 
   /** Times are told apart by the microsecond. */
   time(ms: number): void {
-    this.#fold(Math.floor((ms * 1_000) % 2 ** 31));
+    this.#hash = folded(this.#hash, Math.floor((ms * 1_000) % 2 ** 31));
   }
 
   text(text: string): void {
-    for (let index = 0; index < text.length; index += 1) this.#fold(text.charCodeAt(index));
+    let hash = this.#hash;
+    for (let index = 0; index < text.length; index += 1) hash = folded(hash, text.charCodeAt(index));
+    this.#hash = hash;
   }
 
   message(message: Uint8Array | string): void {
     if (typeof message === 'string') return this.text(message);
-    for (let index = 0; index < message.length; index += 1) this.#fold(message[index]!);
+    let hash = this.#hash;
+    for (let index = 0; index < message.length; index += 1) hash = folded(hash, message[index]!);
+    this.#hash = hash;
   }
+}
 
-  #fold(value: number): void {
-    this.#hash = Math.imul(this.#hash ^ value, FNV_PRIME);
-  }
+function folded(hash: number, value: number): number {
+  return Math.imul(hash ^ value, FNV_PRIME);
 }
 
 /** How often things happened, so that a test can tell a world in which nothing does from one in which nothing is wrong. */
