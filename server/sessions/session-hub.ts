@@ -80,6 +80,7 @@ export class SessionHub {
     this.log = options.log;
     options.leases.onNotice((notice) => this.#notify(notice));
     options.coordinator.onReleased(() => {
+      if (this.#unflushed.size === 0) return;
       for (const connection of this.#unflushed) connection.flush();
       this.#unflushed.clear();
     });
@@ -157,6 +158,7 @@ export class SessionHub {
   #nextTurn(): void {
     this.#isTurnDeferred = false;
     this.#turn += 1;
+    if (this.#backlogged.size === 0) return;
     const backlogged = this.#backlogged;
     this.#backlogged = new Set();
     for (const connection of backlogged) connection.work();
