@@ -221,6 +221,8 @@ const FIELDS = {
 } as const satisfies { [Type in LeaseEvent['type']]: readonly (keyof Extract<LeaseEvent, { type: Type }>)[] };
 
 export const LEASE_DOMAIN = 'lease';
+/** What stands before the fields: domain, name and version. */
+const EVENT_HEAD = 3;
 
 /** Fields that earlier versions of an event had, where it has had any; what they lack is absent. Others are at version 1. */
 const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly number[]>>> = {
@@ -240,12 +242,14 @@ export function encodeEvent(event: LeaseEvent): EventRecord {
   for (const field of FIELDS[event.type]) {
     record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
   }
-  while (record.length > 3 && record.at(-1) === null) record.pop();
+  while (record.length > EVENT_HEAD && record[record.length - 1] === null) record.pop();
   return record;
 }
 
 /** Throws on what this build doesn't know. */
-export function decodeEvent([domain, type, version, ...values]: EventRecord): LeaseEvent {
+export function decodeEvent(record: EventRecord): LeaseEvent {
+  const [domain, type, version] = record;
+  const values = record.slice(EVENT_HEAD);
   const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type as LeaseEvent['type']] : undefined;
   const latest = versionOf(type as LeaseEvent['type']);
   const isKnown = domain === LEASE_DOMAIN && fields && version >= 1 && version <= latest;
@@ -255,7 +259,8 @@ export function decodeEvent([domain, type, version, ...values]: EventRecord): Le
   }
   if (type === 'LeaseGranted') return decodeGrant(values);
   const event: Record<string, unknown> = { type };
-  for (const [index, field] of fields.entries()) {
+  for (let index = 0; index < fields.length; index += 1) {
+    const field = fields[index]!;
     const value = values[index] ?? undefined;
     event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
   }

@@ -76,6 +76,8 @@ export class ResourcePool<A extends PoolAddress> {
   readonly #indexed: PoolCondition<A>[];
   #ring: HashRing | undefined;
   #uses = 0;
+  #lastWhere: Where | undefined;
+  #lastKey = '';
 
   constructor() {
     const columns = this.#columns;
@@ -96,7 +98,7 @@ export class ResourcePool<A extends PoolAddress> {
   }
 
   countOf(state: PairState): number {
-    return this.#counts[PAIR_STATES.indexOf(state)]!;
+    return this.#counts[STATE_CODES[state]]!;
   }
 
   has(address: A): boolean {
@@ -201,7 +203,7 @@ export class ResourcePool<A extends PoolAddress> {
 
   /** As `condition`, and kept until it is unpinned as often as it was pinned. */
   pin(where: Where | undefined): Condition<A> {
-    const condition = this.#known(where) ?? new PoolCondition<A>(whereKey(where!), compileWhere(where!), this.#host);
+    const condition = this.#known(where) ?? new PoolCondition<A>(this.#keyOf(where!), compileWhere(where!), this.#host);
     condition.pins += 1;
     if (condition.pins > 1 || condition === this.#whole) return condition;
     this.#unpinned.delete(condition.key);
@@ -268,12 +270,21 @@ export class ResourcePool<A extends PoolAddress> {
 
   #known(where: Where | undefined): PoolCondition<A> | undefined {
     if (where === undefined) return this.#whole;
-    const key = whereKey(where);
+    const key = this.#keyOf(where);
     return key === this.#whole.key ? this.#whole : (this.#pinned.get(key) ?? this.#unpinned.get(key));
   }
 
+  /** One request is looked at several times in a row: its text is made once. */
+  #keyOf(where: Where): string {
+    if (where !== this.#lastWhere) {
+      this.#lastWhere = where;
+      this.#lastKey = whereKey(where);
+    }
+    return this.#lastKey;
+  }
+
   #remember(where: Where): PoolCondition<A> {
-    const condition = new PoolCondition<A>(whereKey(where), compileWhere(where), this.#host);
+    const condition = new PoolCondition<A>(this.#keyOf(where), compileWhere(where), this.#host);
     this.#keep(condition);
     return condition;
   }

@@ -139,7 +139,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug('a quarantine ends with the rest of its pair', [
     DUE,
-    'if (isOver(pair.quarantine?.untilMs))',
+    'if (isOver(pair.quarantine?.untilMs, nowMs))',
     'if (pair.quarantine)',
   ]),
   bug('every ban is the first', [PAIRS, 'banMs * 2 ** level', 'banMs']),
