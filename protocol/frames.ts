@@ -20,12 +20,12 @@ import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX, WAIT_MS_MAX
 import { type Where, whereFault, whereSchema } from './where.ts';
 
 /** Exact in every language: at most 53 bits. */
-const integer = v.pipe(
-  v.number(),
-  v.safeInteger((issue) => `Invalid integer: Received ${issue.received}`),
+const isExact = v.safeInteger<number, (issue: v.SafeIntegerIssue<number>) => string>(
+  (issue) => `Invalid integer: Received ${issue.received}`,
 );
-const natural = v.pipe(integer, v.minValue(0));
-const positive = v.pipe(integer, v.minValue(1));
+const integer = v.pipe(v.number(), isExact);
+const natural = v.pipe(v.number(), isExact, v.minValue(0));
+const positive = v.pipe(v.number(), isExact, v.minValue(1));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX));
 /** A fencing token: an integer that fits 53 bits. Integers, uint64 and float64 are taken by value. */
 const token = positive;
