@@ -242,7 +242,9 @@ export class ResourcePool<A extends PoolAddress> {
   verify(statusOf: (address: A) => PairStatus): void {
     const columns = this.#columns;
     const slots = Array.from(columns.addresses.keys()).filter((slot) => columns.addresses[slot]);
+    const counts = new Uint32Array(PAIR_STATES.length);
     for (const slot of slots) {
+      counts[columns.states[slot]!]! += 1;
       const address = columns.addresses[slot]!;
       const fault = (what: string) => new Error(`${what} of address ${address.id} is wrong in the index`);
       columns.verify(slot);
@@ -255,9 +257,8 @@ export class ResourcePool<A extends PoolAddress> {
       }
     }
     for (const [code, state] of PAIR_STATES.entries()) {
-      const count = slots.filter((slot) => columns.states[slot] === code).length;
-      if (this.#counts[code] !== count)
-        throw new Error(`${this.#counts[code]} pairs are counted as ${state}, not ${count}`);
+      if (this.#counts[code] !== counts[code])
+        throw new Error(`${this.#counts[code]} pairs are counted as ${state}, not ${counts[code]}`);
     }
     if (this.#wholeIndex.matching.count !== slots.length) throw new Error('a free slot is taken for an address');
     for (const { key, index } of this.#indexed) {
