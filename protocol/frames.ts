@@ -341,9 +341,12 @@ export type Parsed<Frame> =
   | { readonly ok: true; readonly frame: Frame }
   | { readonly ok: false; readonly fault: FrameFault };
 
+const collectorSchemaOf = new Map<string, v.GenericSchema>(Object.entries(collectorSchemas));
+const coordinatorSchemaOf = new Map<string, v.GenericSchema>(Object.entries(coordinatorSchemas));
+
 /** A decoded value as a frame of a collector. Never throws; every fault names its place. */
 export function parseCollectorFrame(value: unknown): Parsed<CollectorFrame> {
-  const parsed = parseFrame(collectorSchemas, value) as Parsed<CollectorFrame>;
+  const parsed = parseFrame(collectorSchemaOf, value) as Parsed<CollectorFrame>;
   if (!parsed.ok) return parsed;
   const { frame } = parsed;
   if ((frame.type === 'acquire' || frame.type === 'explain') && frame.where) {
@@ -359,10 +362,10 @@ export function parseCollectorFrame(value: unknown): Parsed<CollectorFrame> {
 
 /** A decoded value as a frame of the coordinator, for clients. */
 export function parseCoordinatorFrame(value: unknown): Parsed<CoordinatorFrame> {
-  return parseFrame(coordinatorSchemas, value) as Parsed<CoordinatorFrame>;
+  return parseFrame(coordinatorSchemaOf, value) as Parsed<CoordinatorFrame>;
 }
 
-function parseFrame(schemas: Readonly<Record<string, v.GenericSchema>>, value: unknown): Parsed<unknown> {
+function parseFrame(schemas: ReadonlyMap<string, v.GenericSchema>, value: unknown): Parsed<unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
     return { ok: false, fault: { code: 'bad_frame', message: 'a frame is a map' } };
   }
@@ -371,7 +374,7 @@ function parseFrame(schemas: Readonly<Record<string, v.GenericSchema>>, value: u
   if (typeof type !== 'string') {
     return { ok: false, fault: fieldFault('type', type === undefined ? 'missing' : 'a frame names its type', id) };
   }
-  const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
+  const schema = schemas.get(type);
   if (!schema) {
     return { ok: false, fault: { ...fieldFault('type', `unknown type "${type}"`, id), code: 'unknown_type' } };
   }

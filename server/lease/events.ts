@@ -232,14 +232,24 @@ const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly numbe
   LeaseEnded: [4],
 };
 
-function versionOf(type: LeaseEvent['type']): number {
-  return 1 + (EARLIER_FIELDS[type]?.length ?? 0);
+interface Format {
+  readonly fields: readonly string[];
+  /** By version, from 1 on: how many of the fields it has. */
+  readonly fieldCounts: readonly number[];
 }
 
+const FORMATS: ReadonlyMap<string, Format> = new Map(
+  Object.entries(FIELDS).map(([type, fields]) => {
+    const earlier = EARLIER_FIELDS[type as LeaseEvent['type']] ?? [];
+    return [type, { fields, fieldCounts: [...earlier, fields.length] }];
+  }),
+);
+
 export function encodeEvent(event: LeaseEvent): EventRecord {
-  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, versionOf(event.type)];
+  const { fields, fieldCounts } = FORMATS.get(event.type)!;
+  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, fieldCounts.length];
   const values = event as unknown as Readonly<Record<string, unknown>>;
-  for (const field of FIELDS[event.type]) {
+  for (const field of fields) {
     record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
   }
   while (record.length > EVENT_HEAD && record[record.length - 1] === null) record.pop();
@@ -250,17 +260,15 @@ export function encodeEvent(event: LeaseEvent): EventRecord {
 export function decodeEvent(record: EventRecord): LeaseEvent {
   const [domain, type, version] = record;
   const values = record.slice(EVENT_HEAD);
-  const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type as LeaseEvent['type']] : undefined;
-  const latest = versionOf(type as LeaseEvent['type']);
-  const isKnown = domain === LEASE_DOMAIN && fields && version >= 1 && version <= latest;
-  const fieldCount = EARLIER_FIELDS[type as LeaseEvent['type']]?.[version - 1] ?? fields?.length ?? 0;
-  if (!isKnown || values.length > fieldCount) {
+  const format = domain === LEASE_DOMAIN ? FORMATS.get(type) : undefined;
+  const fieldCount = format?.fieldCounts[version - 1];
+  if (!format || fieldCount === undefined || values.length > fieldCount) {
     throw new NewerDataError(`event ${domain}/${type} version ${version}`);
   }
   if (type === 'LeaseGranted') return decodeGrant(values);
   const event: Record<string, unknown> = { type };
-  for (let index = 0; index < fields.length; index += 1) {
-    const field = fields[index]!;
+  for (let index = 0; index < format.fields.length; index += 1) {
+    const field = format.fields[index]!;
     const value = values[index] ?? undefined;
     event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
   }
