@@ -103,6 +103,11 @@ export class Coordinator {
   #timer: { readonly atMs: number; cancel(): void } | undefined;
   #cancelWatch: (() => void) | undefined;
   #stopped = false;
+  /** One for all turns. */
+  readonly #deferredTurn = () => {
+    this.#turnDeferred = false;
+    this.#turn();
+  };
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -247,10 +252,7 @@ export class Coordinator {
   #deferTurn(): void {
     if (this.#turnDeferred || this.#stopped) return;
     this.#turnDeferred = true;
-    this.#options.scheduler.defer(() => {
-      this.#turnDeferred = false;
-      this.#turn();
-    });
+    this.#options.scheduler.defer(this.#deferredTurn);
   }
 
   #turn(): void {

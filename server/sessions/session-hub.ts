@@ -67,6 +67,8 @@ export class SessionHub {
   #backlogged = new Set<Connection>();
   #turn = 0;
   #isTurnDeferred = false;
+  /** One for all turns. */
+  readonly #deferredTurn = () => this.#nextTurn();
   #accepted = 0;
   #isDraining = false;
   #cancelHeartbeat: () => void = () => {};
@@ -143,7 +145,7 @@ export class SessionHub {
   get turn(): number {
     if (!this.#isTurnDeferred) {
       this.#isTurnDeferred = true;
-      this.scheduler.defer(() => this.#nextTurn());
+      this.scheduler.defer(this.#deferredTurn);
     }
     return this.#turn;
   }
