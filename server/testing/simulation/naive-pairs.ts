@@ -50,8 +50,17 @@ export function serving(state: LeaseState, resource: number): Address[] {
 
 /** The resource's own condition, and the request's. */
 export function fits(state: LeaseState, resource: number, where: Where | undefined, address: Address): boolean {
+  return conditionOf(state, resource, where)(address);
+}
+
+/** `fits`, for many addresses. */
+export function conditionOf(
+  state: LeaseState,
+  resource: number,
+  where: Where | undefined,
+): (address: Address) => boolean {
   const { where: always } = policyOf(state, resource);
-  return (!always || meets(always, address)) && (!where || meets(where, address));
+  return (address) => (!always || meets(always, address)) && (!where || meets(where, address));
 }
 
 export function reservedCount(addresses: readonly Address[], resource: number): number {
@@ -87,16 +96,17 @@ export function firstServable(
   const present = waiters.filter(({ session }) => session.suspendedUntilMs === undefined);
   if (present.length === 0) return undefined;
   const addresses = serving(state, resource.id);
-  const eligible = addresses.filter((address) => isEligible(address, resource.id));
-  if (eligible.length === 0 && !present.some(({ count, reserved }) => reserved.size === count)) return undefined;
   const bound = (count: number, ownCount: number) =>
     boundOf(state, resource, addresses, liveCount, { count, ownCount, nowMs });
   const isOpen = bound(1, 0) === undefined;
+  if (!isOpen && present.every(({ count = 1 }) => count === 1)) return undefined;
+  const eligible = addresses.filter((address) => isEligible(address, resource.id));
+  if (eligible.length === 0 && !present.some(({ count, reserved }) => reserved.size === count)) return undefined;
   const { maxLeases = Infinity } = policyOf(state, resource.id);
   let hasCollector = false;
   for (const waiter of present) {
     const { where, count = 1, reserved } = waiter;
-    const isFor = (address: Address) => fits(state, resource.id, where, address);
+    const isFor = conditionOf(state, resource.id, where);
     if (count === 1) {
       if (isOpen && eligible.some(isFor)) return waiter;
       continue;

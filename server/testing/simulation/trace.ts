@@ -49,14 +49,23 @@ function folded(hash: number, value: number): number {
 
 /** How often things happened, so that a test can tell a world in which nothing does from one in which nothing is wrong. */
 export class Tally {
-  readonly #counts = new Map<string, number>();
+  /** By kind and by what there is to say of it: names that are put together anew each time are slow to find. */
+  readonly #counts = new Map<string, Map<string, number>>();
 
-  count(what: string): void {
-    this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+  count(kind: string, detail = ''): void {
+    let counts = this.#counts.get(kind);
+    if (!counts) {
+      counts = new Map();
+      this.#counts.set(kind, counts);
+    }
+    counts.set(detail, (counts.get(detail) ?? 0) + 1);
   }
 
   /** By name. */
   entries(): [string, number][] {
-    return [...this.#counts].sort(([one], [other]) => (one < other ? -1 : 1));
+    const entries = [...this.#counts].flatMap(([kind, counts]) =>
+      Array.from(counts, ([detail, count]): [string, number] => [detail === '' ? kind : `${kind} ${detail}`, count]),
+    );
+    return entries.sort(([one], [other]) => (one < other ? -1 : 1));
   }
 }

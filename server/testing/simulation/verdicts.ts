@@ -5,7 +5,7 @@ import type { LeaseState, Resource } from '../../lease/state.ts';
 import type { Findings } from './findings.ts';
 import type { EventOf } from './happening.ts';
 import type { History } from './history.ts';
-import { boundOf, firstServable, fits, isEligible, serving, stateOf } from './naive-pairs.ts';
+import { boundOf, conditionOf, firstServable, isEligible, serving, stateOf } from './naive-pairs.ts';
 import type { Decided } from './watched-domain.ts';
 
 interface Verdict {
@@ -61,7 +61,7 @@ function verdictOn(
   nowMs: number,
 ): Verdict {
   const addresses = serving(state, resource.id);
-  const fitting = addresses.filter((address) => fits(state, resource.id, where, address));
+  const fitting = addresses.filter(conditionOf(state, resource.id, where));
   const bound = boundOf(state, resource, addresses, liveCount, { count, ownCount: 0, nowMs });
   if (bound) return { fitting, reason: bound };
   const eligible = fitting.filter((address) => isEligible(address, resource.id));
