@@ -20,12 +20,12 @@ import { COUNT_MAX, NAME_LENGTH_MAX, RENEW_LEASES_MAX, REQUESTS_MAX, WAIT_MS_MAX
 import { type Where, whereFault, whereSchema } from './where.ts';
 
 /** Exact in every language: at most 53 bits. */
-const integer = v.pipe(
-  v.number(),
-  v.safeInteger((issue) => `Invalid integer: Received ${issue.received}`),
+const isExact = v.safeInteger<number, (issue: v.SafeIntegerIssue<number>) => string>(
+  (issue) => `Invalid integer: Received ${issue.received}`,
 );
-const natural = v.pipe(integer, v.minValue(0));
-const positive = v.pipe(integer, v.minValue(1));
+const integer = v.pipe(v.number(), isExact);
+const natural = v.pipe(v.number(), isExact, v.minValue(0));
+const positive = v.pipe(v.number(), isExact, v.minValue(1));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX));
 /** A fencing token: an integer that fits 53 bits. Integers, uint64 and float64 are taken by value. */
 const token = positive;
@@ -341,9 +341,12 @@ export type Parsed<Frame> =
   | { readonly ok: true; readonly frame: Frame }
   | { readonly ok: false; readonly fault: FrameFault };
 
+const collectorSchemaOf = new Map<string, v.GenericSchema>(Object.entries(collectorSchemas));
+const coordinatorSchemaOf = new Map<string, v.GenericSchema>(Object.entries(coordinatorSchemas));
+
 /** A decoded value as a frame of a collector. Never throws; every fault names its place. */
 export function parseCollectorFrame(value: unknown): Parsed<CollectorFrame> {
-  const parsed = parseFrame(collectorSchemas, value) as Parsed<CollectorFrame>;
+  const parsed = parseFrame(collectorSchemaOf, value) as Parsed<CollectorFrame>;
   if (!parsed.ok) return parsed;
   const { frame } = parsed;
   if ((frame.type === 'acquire' || frame.type === 'explain') && frame.where) {
@@ -359,10 +362,10 @@ export function parseCollectorFrame(value: unknown): Parsed<CollectorFrame> {
 
 /** A decoded value as a frame of the coordinator, for clients. */
 export function parseCoordinatorFrame(value: unknown): Parsed<CoordinatorFrame> {
-  return parseFrame(coordinatorSchemas, value) as Parsed<CoordinatorFrame>;
+  return parseFrame(coordinatorSchemaOf, value) as Parsed<CoordinatorFrame>;
 }
 
-function parseFrame(schemas: Readonly<Record<string, v.GenericSchema>>, value: unknown): Parsed<unknown> {
+function parseFrame(schemas: ReadonlyMap<string, v.GenericSchema>, value: unknown): Parsed<unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
     return { ok: false, fault: { code: 'bad_frame', message: 'a frame is a map' } };
   }
@@ -371,7 +374,7 @@ function parseFrame(schemas: Readonly<Record<string, v.GenericSchema>>, value: u
   if (typeof type !== 'string') {
     return { ok: false, fault: fieldFault('type', type === undefined ? 'missing' : 'a frame names its type', id) };
   }
-  const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
+  const schema = schemas.get(type);
   if (!schema) {
     return { ok: false, fault: { ...fieldFault('type', `unknown type "${type}"`, id), code: 'unknown_type' } };
   }

@@ -40,8 +40,13 @@ export class BatchBuilder {
   /** Throws where one decision exceeds a whole batch: a bug of the domain's. */
   add(records: readonly EventRecord[]): void {
     if (records.length === 0) return;
-    const chunks = records.map((record) => packr.pack(record));
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for (const record of records) {
+      const chunk = packr.pack(record);
+      chunks.push(chunk);
+      bytes += chunk.length;
+    }
     if (bytes > this.#bytesMax || records.length > this.#eventsMax) {
       throw new Error(`one decision made ${records.length} events of ${bytes} bytes, more than a batch may hold`);
     }
@@ -61,6 +66,7 @@ export class BatchBuilder {
     const batch = this.#batches.shift();
     if (!batch) return undefined;
     this.#bytes -= batch.bytes;
-    return { eventCount: batch.eventCount, payload: Buffer.concat(batch.chunks, batch.bytes) };
+    const { chunks, eventCount, bytes } = batch;
+    return { eventCount, payload: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes) };
   }
 }

@@ -103,6 +103,11 @@ export class Coordinator {
   #timer: { readonly atMs: number; cancel(): void } | undefined;
   #cancelWatch: (() => void) | undefined;
   #stopped = false;
+  /** One for all turns. */
+  readonly #deferredTurn = () => {
+    this.#turnDeferred = false;
+    this.#turn();
+  };
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -188,7 +193,7 @@ export class Coordinator {
   #decide(given: Continuation): void {
     try {
       let next: unknown = given.command;
-      while (next !== undefined && !this.#stopped) next = this.#decideOnce({ ...given, command: next });
+      while (next !== undefined && !this.#stopped) next = this.#decideOnce(given, next);
     } catch (error) {
       this.#fail({ kind: 'bug', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       throw error;
@@ -196,27 +201,28 @@ export class Coordinator {
   }
 
   /** Returns the command that is to be decided in its place, at once. */
-  #decideOnce({ part, command, released, decided }: Continuation): unknown {
+  #decideOnce({ part, released, decided }: Continuation, command: unknown): unknown {
     const { clock, random } = this.#options;
+    const { domain, state } = part;
     const nowMs = clock.nowMs();
-    const decision = part.domain.decide(part.state, command, { nowMs, utcMs: clock.utcMs(), random });
-    const records = [];
-    for (const event of decision.events) {
-      part.domain.apply(part.state, event);
-      if (part.domain.isDurable(event)) records.push(part.domain.encodeEvent(event));
+    const decision = domain.decide(state, command, { nowMs, utcMs: clock.utcMs(), random });
+    const { events, answer, notices, next } = decision;
+    if (events.length > 0) {
+      const records = [];
+      for (const event of events) {
+        domain.apply(state, event);
+        if (domain.isDurable(event)) records.push(domain.encodeEvent(event));
+      }
+      this.#builder.add(records);
+      this.#position += records.length;
     }
-    this.#builder.add(records);
-    this.#position += records.length;
-    if (decision.answer !== undefined) this.#gate.hold(this.#position, released, decision.answer);
-    for (const notice of decision.notices ?? []) this.#gate.hold(this.#position, part.notify, notice);
-    if (decision.next !== undefined) {
-      const isAnswered = decision.answer !== undefined;
-      this.#continuations.push(
-        isAnswered ? silent(part, decision.next) : { part, command: decision.next, released, decided },
-      );
+    if (answer !== undefined) this.#gate.hold(this.#position, released, answer);
+    if (notices) for (const notice of notices) this.#gate.hold(this.#position, part.notify, notice);
+    if (next !== undefined) {
+      this.#continuations.push(answer === undefined ? { part, command: next, released, decided } : silent(part, next));
     }
     // Last, since it may give the next command.
-    if (decision.answer !== undefined) decided?.(decision.answer);
+    if (answer !== undefined) decided?.(answer);
     return decision.again;
   }
 
@@ -246,10 +252,7 @@ export class Coordinator {
   #deferTurn(): void {
     if (this.#turnDeferred || this.#stopped) return;
     this.#turnDeferred = true;
-    this.#options.scheduler.defer(() => {
-      this.#turnDeferred = false;
-      this.#turn();
-    });
+    this.#options.scheduler.defer(this.#deferredTurn);
   }
 
   #turn(): void {
@@ -262,8 +265,9 @@ export class Coordinator {
     }
     this.#append();
     this.#release();
-    this.#armTimer();
-    if (this.#continuations.length > 0 || this.#dueMs() <= this.#options.clock.nowMs()) this.#deferTurn();
+    const dueMs = this.#dueMs();
+    this.#armTimer(dueMs);
+    if (this.#continuations.length > 0 || dueMs <= this.#options.clock.nowMs()) this.#deferTurn();
   }
 
   #append(): void {
@@ -297,7 +301,7 @@ export class Coordinator {
       this.#durable = expectedPosition + batch.eventCount;
       this.#append();
       this.#release();
-      this.#armTimer();
+      this.#armTimer(this.#dueMs());
     });
   }
 
@@ -307,7 +311,7 @@ export class Coordinator {
       this.#gate.release(this.#durable);
       if (this.#gate.size !== before) for (const listener of this.#afterRelease) listener();
     }
-    if (this.#isIdle && !this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#idle.length > 0 && this.#isIdle && !this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Asked for in every turn: hence no array of them. */
@@ -325,9 +329,9 @@ export class Coordinator {
     return this.#lastClockWrittenMs + markMs;
   }
 
-  #armTimer(): void {
+  #armTimer(dueMs: number): void {
     if (this.#stopped) return;
-    const atMs = Math.min(this.#dueMs(), this.#clockMarkDueMs());
+    const atMs = Math.min(dueMs, this.#clockMarkDueMs());
     if (this.#timer && this.#timer.atMs <= atMs) return;
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -372,5 +376,7 @@ function dueMsOf({ domain, state, hasBegun }: Part): number {
 }
 
 function silent(part: Part, command: unknown): Continuation {
-  return { part, command, released: () => {}, decided: undefined };
+  return { part, command, released: ignore, decided: undefined };
 }
+
+function ignore(): void {}

@@ -29,7 +29,7 @@ export interface Decision<Command, Event, Answer, Notice> {
   /** To whoever gave the command; absent where `next` will answer. */
   readonly answer?: Answer;
   /** To others, e.g. the session whose lease ended. */
-  readonly notices?: readonly Notice[];
+  readonly notices?: readonly Notice[] | undefined;
   /** Decided at once, in the place of this one, on the state that these events make: the same command, or what remains of it. */
   readonly again?: Command;
   /** What remains of a long command: decided in a later turn, when others have had theirs. */

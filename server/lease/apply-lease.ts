@@ -77,7 +77,8 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
 }
 
 function termsOf({ where, strategy, sticky, key, isMany }: Event<'LeaseGranted'>): LeaseTerms | undefined {
-  const isPlainRequest = [where, strategy, sticky, key, isMany].every((term) => term === undefined);
+  const isPlainRequest =
+    where === undefined && strategy === undefined && sticky === undefined && key === undefined && isMany === undefined;
   return isPlainRequest ? undefined : { where, strategy, sticky, key, isMany };
 }
 

@@ -105,14 +105,14 @@ export interface AcquireTerms {
   readonly holder: Holder;
   readonly resource: number;
   readonly ttlMs: number;
-  readonly where?: Where;
-  readonly strategy?: Strategy;
+  readonly where?: Where | undefined;
+  readonly strategy?: Strategy | undefined;
   /** The string that `sticky` goes by; without a strategy it stands for `sticky`. */
-  readonly sticky?: string;
+  readonly sticky?: string | undefined;
   /** How long to queue where it can't be granted now. Only sessions queue; absent or 0: not at all. */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
   /** All or nothing; absent: one, and the answer isn't a list. */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 export interface AcquireLease extends AcquireTerms {
@@ -120,7 +120,7 @@ export interface AcquireLease extends AcquireTerms {
   /** Id by which the answer will be known. */
   readonly request: number;
   /** Makes it idempotent for its holder; sessions and clients only. */
-  readonly key?: string;
+  readonly key?: string | undefined;
 }
 
 /** What would be answered; changes nothing. */
@@ -142,23 +142,23 @@ export interface RenewLeases {
   readonly type: 'RenewLeases';
   readonly holder: Holder;
   readonly leases: readonly number[];
-  readonly ttlMs?: number;
+  readonly ttlMs?: number | undefined;
 }
 
 export interface ReleaseLease {
   readonly type: 'ReleaseLease';
   readonly holder: Holder;
   readonly lease: number;
-  readonly outcome?: Outcome;
-  readonly requests?: number;
+  readonly outcome?: Outcome | undefined;
+  readonly requests?: number | undefined;
 }
 
 export interface ReportLease {
   readonly type: 'ReportLease';
   readonly holder: Holder;
   readonly lease: number;
-  readonly outcome?: Outcome;
-  readonly requests?: number;
+  readonly outcome?: Outcome | undefined;
+  readonly requests?: number | undefined;
 }
 
 /** By an operator: whoever holds them. At most REVOKED_AT_ONCE_MAX in one command. */

@@ -113,8 +113,8 @@ export class PoolCondition<A extends PoolAddress> implements Condition<A> {
     }
     const scale = looked === 0 ? 1 : matching.count / looked;
     const states: Partial<Record<PairState, number>> = {};
-    for (const [code, state] of PAIR_STATES.entries()) {
-      if (counts[code]! > 0) states[state] = Math.round(counts[code]! * scale);
+    for (let code = 0; code < PAIR_STATES.length; code += 1) {
+      if (counts[code]! > 0) states[PAIR_STATES[code]!] = Math.round(counts[code]! * scale);
     }
     return { states, matching: matching.count, soonestMs, isExact: looked === matching.count };
   }

@@ -84,7 +84,7 @@ function chooseFor(
   if (large) return large;
   const wish = wishOf(state, resource, command);
   const before = beforeSelection(state, resource, wish, context);
-  if (before) return { ...before, again: command };
+  if (before) return { events: before.events, notices: before.notices, again: command };
   return { resource, wish, selection: select(state, resource, wish, context) };
 }
 
@@ -97,7 +97,8 @@ function tooLargeForCount({ where, count = 1 }: AcquireTerms): { events: []; ans
 }
 
 function wishOf(state: LeaseState, resource: Resource, terms: AcquireTerms): Wish {
-  return { ...choiceOf(state, resource, terms), where: terms.where, count: terms.count ?? 1 };
+  const { strategy, sticky } = choiceOf(state, resource, terms);
+  return { where: terms.where, strategy, sticky, count: terms.count ?? 1 };
 }
 
 /**

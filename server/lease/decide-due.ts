@@ -37,12 +37,15 @@ export function due(state: LeaseState, command: Due, context: DecisionContext): 
   const step = nextStep(state, context);
   if (!step) return { events: [], answer: DONE };
   const steps = (command.steps ?? 0) + weightOf(state, step);
-  return steps < DUE_EVENTS_MAX ? { ...step, again: { type: 'Due', steps } } : { ...step, answer: DONE };
+  const { events, notices } = step;
+  return steps < DUE_EVENTS_MAX
+    ? { events, notices, again: { type: 'Due', steps } }
+    : { events, notices, answer: DONE };
 }
 
 /** What makes a decision without events dear is whom it tells, and what makes the end of a session dear is who waits. */
-function weightOf(state: LeaseState, { events, notices = [] }: LeaseDecision): number {
-  let weight = Math.max(1, events.length, notices.length);
+function weightOf(state: LeaseState, { events, notices }: LeaseDecision): number {
+  let weight = Math.max(1, events.length, notices?.length ?? 0);
   for (const event of events) {
     if (event.type === 'SessionEnded') weight += state.sessions.get(event.session)!.waiterCount;
   }
@@ -88,8 +91,7 @@ function expireStepOfAny(state: LeaseState, context: DecisionContext): LeaseDeci
 /** One slice of the ends and of the rests of a resource whose time is over; undefined: there are none. */
 export function expireStep(state: LeaseState, resource: Resource, context: DecisionContext): LeaseDecision | undefined {
   const { nowMs } = context;
-  const isOver = (keyMs: number | undefined) => keyMs !== undefined && keyMs <= nowMs;
-  if (!isOver(resource.leases.peekKey()) && !isOver(resource.resting.peekKey())) return undefined;
+  if (!isOver(resource.leases.peekKey(), nowMs) && !isOver(resource.resting.peekKey(), nowMs)) return undefined;
   const first = resource.leases.peek();
   const firstEnding = first && overdueEnding(first, nowMs);
   // One that was announced: a decision of its own, since another address may come in its place.
@@ -103,17 +105,24 @@ export function expireStep(state: LeaseState, resource: Resource, context: Decis
   }
   for (const pair of resource.resting.upTo(nowMs, (EVENTS_PER_DECISION_MAX - events.length) >> 1)) {
     const where = { resource: resource.id, addressId: pair.address.id };
-    if (isOver(pair.coolingUntilMs)) events.push({ type: 'CooldownEnded', ...where });
-    if (isOver(pair.quarantine?.untilMs)) events.push({ type: 'PairQuarantineEnded', ...where, isLifted: false });
+    if (isOver(pair.coolingUntilMs, nowMs)) events.push({ type: 'CooldownEnded', ...where });
+    if (isOver(pair.quarantine?.untilMs, nowMs)) {
+      events.push({ type: 'PairQuarantineEnded', ...where, isLifted: false });
+    }
   }
   return { events, notices };
 }
 
+function isOver(untilMs: number | undefined, nowMs: number): boolean {
+  return untilMs !== undefined && untilMs <= nowMs;
+}
+
 function addressReturnStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
-  const addresses = state.quarantined.upTo(nowMs, EVENTS_PER_DECISION_MAX);
-  if (addresses.length === 0) return undefined;
+  if (!isOver(state.quarantined.peekKey(), nowMs)) return undefined;
   return {
-    events: addresses.map(({ id }) => ({ type: 'AddressQuarantineEnded', addressId: id, isLifted: false })),
+    events: state.quarantined
+      .upTo(nowMs, EVENTS_PER_DECISION_MAX)
+      .map(({ id }) => ({ type: 'AddressQuarantineEnded', addressId: id, isLifted: false })),
   };
 }
 
@@ -132,7 +141,7 @@ function withdrawStep(state: LeaseState, context: DecisionContext): LeaseDecisio
 }
 
 function noticeStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
-  if ((state.notices.peekKey() ?? Infinity) > nowMs) return undefined;
+  if (!isOver(state.notices.peekKey(), nowMs)) return undefined;
   const events: LeaseEvent[] = [];
   const notices: LeaseNotice[] = [];
   for (const lease of state.notices.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {

@@ -1,4 +1,5 @@
 /** Who waits: served in turn, told of their places, taken out. */
+import type { Grant } from '../../protocol/frames.ts';
 import { QUEUE_NOTICES_MAX } from '../../protocol/limits.ts';
 import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { type Address } from './address.ts';
@@ -167,16 +168,15 @@ function answerWaiter(
   const notices = waiter.requests.map(({ id, atMs }) => {
     // Whole milliseconds down: the holder adds them to the moment at which it asked.
     const waitedMs = Math.floor(nowMs - atMs);
-    return answered(
-      waiter,
-      id,
-      granted(
-        grants.map((grant) => ({ ...grant, waited_ms: waitedMs })),
-        waiter,
-      ),
-    );
+    const waited = grants.map((grant) => afterWait(grant, waitedMs));
+    return answered(waiter, id, granted(waited, waiter));
   });
   return { events, notices };
+}
+
+function afterWait({ lease, resource, address, ttl_ms, clamped }: Grant, waited_ms: number): Grant {
+  if (clamped === undefined) return { lease, resource, address, ttl_ms, waited_ms };
+  return { lease, resource, address, ttl_ms, clamped, waited_ms };
 }
 
 function answered(waiter: Waiter, request: number, answer: Granted | Queued | Refused): LeaseNotice {

@@ -221,6 +221,8 @@ const FIELDS = {
 } as const satisfies { [Type in LeaseEvent['type']]: readonly (keyof Extract<LeaseEvent, { type: Type }>)[] };
 
 export const LEASE_DOMAIN = 'lease';
+/** What stands before the fields: domain, name and version. */
+const EVENT_HEAD = 3;
 
 /** Fields that earlier versions of an event had, where it has had any; what they lack is absent. Others are at version 1. */
 const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly number[]>>> = {
@@ -230,32 +232,43 @@ const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly numbe
   LeaseEnded: [4],
 };
 
-function versionOf(type: LeaseEvent['type']): number {
-  return 1 + (EARLIER_FIELDS[type]?.length ?? 0);
+interface Format {
+  readonly fields: readonly string[];
+  /** By version, from 1 on: how many of the fields it has. */
+  readonly fieldCounts: readonly number[];
 }
 
+const FORMATS: ReadonlyMap<string, Format> = new Map(
+  Object.entries(FIELDS).map(([type, fields]) => {
+    const earlier = EARLIER_FIELDS[type as LeaseEvent['type']] ?? [];
+    return [type, { fields, fieldCounts: [...earlier, fields.length] }];
+  }),
+);
+
 export function encodeEvent(event: LeaseEvent): EventRecord {
-  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, versionOf(event.type)];
+  const { fields, fieldCounts } = FORMATS.get(event.type)!;
+  const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, fieldCounts.length];
   const values = event as unknown as Readonly<Record<string, unknown>>;
-  for (const field of FIELDS[event.type]) {
+  for (const field of fields) {
     record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
   }
-  while (record.length > 3 && record.at(-1) === null) record.pop();
+  while (record.length > EVENT_HEAD && record[record.length - 1] === null) record.pop();
   return record;
 }
 
 /** Throws on what this build doesn't know. */
-export function decodeEvent([domain, type, version, ...values]: EventRecord): LeaseEvent {
-  const fields = Object.hasOwn(FIELDS, type) ? FIELDS[type as LeaseEvent['type']] : undefined;
-  const latest = versionOf(type as LeaseEvent['type']);
-  const isKnown = domain === LEASE_DOMAIN && fields && version >= 1 && version <= latest;
-  const fieldCount = EARLIER_FIELDS[type as LeaseEvent['type']]?.[version - 1] ?? fields?.length ?? 0;
-  if (!isKnown || values.length > fieldCount) {
+export function decodeEvent(record: EventRecord): LeaseEvent {
+  const [domain, type, version] = record;
+  const values = record.slice(EVENT_HEAD);
+  const format = domain === LEASE_DOMAIN ? FORMATS.get(type) : undefined;
+  const fieldCount = format?.fieldCounts[version - 1];
+  if (!format || fieldCount === undefined || values.length > fieldCount) {
     throw new NewerDataError(`event ${domain}/${type} version ${version}`);
   }
   if (type === 'LeaseGranted') return decodeGrant(values);
   const event: Record<string, unknown> = { type };
-  for (const [index, field] of fields.entries()) {
+  for (let index = 0; index < format.fields.length; index += 1) {
+    const field = format.fields[index]!;
     const value = values[index] ?? undefined;
     event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
   }

@@ -25,8 +25,10 @@ export const leaseDomain: Domain<LeaseState, LeaseCommand, LeaseEvent, LeaseAnsw
   pauseCommand: (byMs) => ({ type: 'ExtendSuspensions', byMs }),
   clockMarkMs(state) {
     const maxMs = state.storage === 'ample' ? CLOCK_MARK_MAX_MS : CLOCK_MARK_MAX_LOW_MS;
-    const shortest = state.ttlClasses.findIndex((leases) => leases > 0);
-    if (shortest >= 0) return Math.min(maxMs, 2 ** shortest / 4);
+    const { ttlClasses } = state;
+    for (let shortest = 0; shortest < ttlClasses.length; shortest += 1) {
+      if (ttlClasses[shortest]! > 0) return Math.min(maxMs, 2 ** shortest / 4);
+    }
     const isTimed = state.suspended.size + state.waiters.size + state.expiry.size + state.quarantined.size > 0;
     return isTimed ? maxMs : undefined;
   },

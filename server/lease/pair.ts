@@ -69,8 +69,7 @@ export function restsUntilMs({ coolingUntilMs, quarantine }: Pair): number {
 
 /** Whether the pair can be forgotten: it says nothing that one never heard of wouldn't. */
 export function isPlain({ coolingUntilMs, quarantine, bans, probationAfter, reservedFor }: Pair): boolean {
-  const marks = [coolingUntilMs, quarantine, bans, probationAfter, reservedFor];
-  return marks.every((mark) => mark === undefined);
+  return coolingUntilMs === undefined && !quarantine && !bans && probationAfter === undefined && !reservedFor;
 }
 
 /** The level that is left of the bans at `nowMs`. */

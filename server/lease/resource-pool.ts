@@ -76,6 +76,8 @@ export class ResourcePool<A extends PoolAddress> {
   readonly #indexed: PoolCondition<A>[];
   #ring: HashRing | undefined;
   #uses = 0;
+  #lastWhere: Where | undefined;
+  #lastKey = '';
 
   constructor() {
     const columns = this.#columns;
@@ -96,7 +98,7 @@ export class ResourcePool<A extends PoolAddress> {
   }
 
   countOf(state: PairState): number {
-    return this.#counts[PAIR_STATES.indexOf(state)]!;
+    return this.#counts[STATE_CODES[state]]!;
   }
 
   has(address: A): boolean {
@@ -201,7 +203,7 @@ export class ResourcePool<A extends PoolAddress> {
 
   /** As `condition`, and kept until it is unpinned as often as it was pinned. */
   pin(where: Where | undefined): Condition<A> {
-    const condition = this.#known(where) ?? new PoolCondition<A>(whereKey(where!), compileWhere(where!), this.#host);
+    const condition = this.#known(where) ?? new PoolCondition<A>(this.#keyOf(where!), compileWhere(where!), this.#host);
     condition.pins += 1;
     if (condition.pins > 1 || condition === this.#whole) return condition;
     this.#unpinned.delete(condition.key);
@@ -240,7 +242,9 @@ export class ResourcePool<A extends PoolAddress> {
   verify(statusOf: (address: A) => PairStatus): void {
     const columns = this.#columns;
     const slots = Array.from(columns.addresses.keys()).filter((slot) => columns.addresses[slot]);
+    const counts = new Uint32Array(PAIR_STATES.length);
     for (const slot of slots) {
+      counts[columns.states[slot]!]! += 1;
       const address = columns.addresses[slot]!;
       const fault = (what: string) => new Error(`${what} of address ${address.id} is wrong in the index`);
       columns.verify(slot);
@@ -253,9 +257,8 @@ export class ResourcePool<A extends PoolAddress> {
       }
     }
     for (const [code, state] of PAIR_STATES.entries()) {
-      const count = slots.filter((slot) => columns.states[slot] === code).length;
-      if (this.#counts[code] !== count)
-        throw new Error(`${this.#counts[code]} pairs are counted as ${state}, not ${count}`);
+      if (this.#counts[code] !== counts[code])
+        throw new Error(`${this.#counts[code]} pairs are counted as ${state}, not ${counts[code]}`);
     }
     if (this.#wholeIndex.matching.count !== slots.length) throw new Error('a free slot is taken for an address');
     for (const { key, index } of this.#indexed) {
@@ -268,12 +271,21 @@ export class ResourcePool<A extends PoolAddress> {
 
   #known(where: Where | undefined): PoolCondition<A> | undefined {
     if (where === undefined) return this.#whole;
-    const key = whereKey(where);
+    const key = this.#keyOf(where);
     return key === this.#whole.key ? this.#whole : (this.#pinned.get(key) ?? this.#unpinned.get(key));
   }
 
+  /** One request is looked at several times in a row: its text is made once. */
+  #keyOf(where: Where): string {
+    if (where !== this.#lastWhere) {
+      this.#lastWhere = where;
+      this.#lastKey = whereKey(where);
+    }
+    return this.#lastKey;
+  }
+
   #remember(where: Where): PoolCondition<A> {
-    const condition = new PoolCondition<A>(whereKey(where), compileWhere(where), this.#host);
+    const condition = new PoolCondition<A>(this.#keyOf(where), compileWhere(where), this.#host);
     this.#keep(condition);
     return condition;
   }

@@ -126,15 +126,13 @@ export function whyOf(
     isShort && wish.where
       ? pool.relaxation(policyOf(state, resource.id).where, conjuncts(wish.where), whyMax)
       : undefined;
-  return {
-    states: { leased: 0, free: 0, ...survey.states },
-    excluded: pool.size - survey.matching,
-    ...(soonestMs < Infinity ? { soonest_ms: Math.max(0, Math.ceil(soonestMs - nowMs)) } : {}),
-    ...(relax === undefined ? {} : { relax }),
-    ...(bound?.reason === 'max_leases' ? { max_leases: bound.maxLeases } : {}),
-    ...(bound?.reason === 'slowed' ? { slowed: true } : {}),
-    ...(survey.isExact ? {} : { approximate: true }),
-  };
+  const why: Why = { states: { leased: 0, free: 0, ...survey.states }, excluded: pool.size - survey.matching };
+  if (soonestMs < Infinity) why.soonest_ms = Math.max(0, Math.ceil(soonestMs - nowMs));
+  if (relax !== undefined) why.relax = relax;
+  if (bound?.reason === 'max_leases') why.max_leases = bound.maxLeases;
+  if (bound?.reason === 'slowed') why.slowed = true;
+  if (!survey.isExact) why.approximate = true;
+  return why;
 }
 
 function soonest(resource: Resource, { count }: Wish, bound: Bound | undefined, addressMs: number): number {

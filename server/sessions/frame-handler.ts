@@ -65,27 +65,35 @@ export class FrameHandler {
   }
 
   #acquire(frame: AcquireFrame): void {
-    const { id, key } = frame;
+    const { id, resource, ttl_ms: ttlMs, where, strategy, sticky, wait_ms: waitMs, count, key } = frame;
     this.#hub.leases.execute(
       {
         type: 'AcquireLease',
         holder: this.#holder,
         request: id,
-        ...terms(frame),
-        ...(key === undefined ? {} : { key }),
+        resource,
+        ttlMs,
+        where,
+        strategy,
+        sticky,
+        waitMs,
+        count,
+        key,
       },
       (answer) => this.#send(answer.type === 'rejected' ? errorFrame(id, answer) : acquireFrame(id, answer)),
     );
   }
 
   #explain(frame: ExplainFrame): void {
-    const { id } = frame;
-    this.#hub.leases.execute({ type: 'ExplainAcquire', holder: this.#holder, ...terms(frame) }, (answer) =>
-      this.#send(
-        answer.type === 'rejected'
-          ? errorFrame(id, answer)
-          : { type: 'explained', id, would: answer.would, why: answer.why },
-      ),
+    const { id, resource, ttl_ms: ttlMs, where, strategy, sticky, wait_ms: waitMs, count } = frame;
+    this.#hub.leases.execute(
+      { type: 'ExplainAcquire', holder: this.#holder, resource, ttlMs, where, strategy, sticky, waitMs, count },
+      (answer) =>
+        this.#send(
+          answer.type === 'rejected'
+            ? errorFrame(id, answer)
+            : { type: 'explained', id, would: answer.would, why: answer.why },
+        ),
     );
   }
 
@@ -102,21 +110,20 @@ export class FrameHandler {
   #renew(frame: RenewFrame): void {
     const { id, lease, ttl_ms: ttlMs } = frame;
     const leases = lease === undefined ? frame.leases! : [lease];
-    this.#hub.leases.execute(
-      { type: 'RenewLeases', holder: this.#holder, leases, ...(ttlMs === undefined ? {} : { ttlMs }) },
-      (answer) => {
-        if (answer.type === 'rejected') return this.#send(errorFrame(id, answer));
-        if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewalEntry) });
-        const [only] = answer.leases;
-        if (!only) throw new Error('a renewal of one lease was answered for none');
-        if ('rejected' in only) return this.#send(errorFrame(id, only.rejected));
-        this.#send({ type: 'renewed', id, lease, ttl_ms: only.ttlMs, ...(only.clamped ? { clamped: true } : {}) });
-      },
-    );
+    this.#hub.leases.execute({ type: 'RenewLeases', holder: this.#holder, leases, ttlMs }, (answer) => {
+      if (answer.type === 'rejected') return this.#send(errorFrame(id, answer));
+      if (lease === undefined) return this.#send({ type: 'renewed', id, leases: answer.leases.map(renewalEntry) });
+      const [only] = answer.leases;
+      if (!only) throw new Error('a renewal of one lease was answered for none');
+      if ('rejected' in only) return this.#send(errorFrame(id, only.rejected));
+      const { ttlMs: ttl_ms, clamped } = only;
+      this.#send(clamped ? { type: 'renewed', id, lease, ttl_ms, clamped } : { type: 'renewed', id, lease, ttl_ms });
+    });
   }
 
   #release(frame: ReleaseFrame): void {
-    this.#hub.leases.execute({ type: 'ReleaseLease', holder: this.#holder, ...settlement(frame) }, (answer) => {
+    const { lease, outcome, requests } = frame;
+    this.#hub.leases.execute({ type: 'ReleaseLease', holder: this.#holder, lease, outcome, requests }, (answer) => {
       if (answer.type === 'rejected') return this.#send(errorFrame(frame.id, answer));
       this.#hub.log.debug({ session: this.session, lease: frame.lease }, 'lease released');
       this.#send({ type: 'released', id: frame.id });
@@ -124,7 +131,8 @@ export class FrameHandler {
   }
 
   #report(frame: ReportFrame): void {
-    this.#hub.leases.execute({ type: 'ReportLease', holder: this.#holder, ...settlement(frame) }, (answer) =>
+    const { lease, outcome, requests } = frame;
+    this.#hub.leases.execute({ type: 'ReportLease', holder: this.#holder, lease, outcome, requests }, (answer) =>
       this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'reported', id: frame.id }),
     );
   }
@@ -137,25 +145,4 @@ export class FrameHandler {
   #send(frame: CoordinatorFrame): void {
     this.#connection.send(frame);
   }
-}
-
-function terms(frame: AcquireFrame | ExplainFrame) {
-  const { resource, ttl_ms: ttlMs, where, strategy, sticky, wait_ms: waitMs, count } = frame;
-  return {
-    resource,
-    ttlMs,
-    ...(where === undefined ? {} : { where }),
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(sticky === undefined ? {} : { sticky }),
-    ...(waitMs === undefined ? {} : { waitMs }),
-    ...(count === undefined ? {} : { count }),
-  };
-}
-
-function settlement({ lease, outcome, requests }: ReleaseFrame | ReportFrame) {
-  return {
-    lease,
-    ...(outcome === undefined ? {} : { outcome }),
-    ...(requests === undefined ? {} : { requests }),
-  };
 }

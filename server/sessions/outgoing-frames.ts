@@ -1,6 +1,6 @@
 /** What the lease domain decides, as frames. */
 import { assertNever } from '../../protocol/assert.ts';
-import type { CoordinatorFrame } from '../../protocol/frames.ts';
+import type { CoordinatorFrame, ErrorFrame } from '../../protocol/frames.ts';
 import type { Granted, LeaseNotice, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
 
 /** What an acquire is answered, at once or after a wait. */
@@ -11,13 +11,15 @@ export function acquireFrame(id: number, answer: Granted | Queued | Refused): Co
       return { type: 'granted', id, ...answer.grants[0]! };
     case 'queued': {
       const { position, estimateMs } = answer;
-      const queued = { type: 'queued', id, position } as const;
-      return estimateMs === undefined ? queued : { ...queued, estimate_ms: estimateMs };
+      return estimateMs === undefined
+        ? { type: 'queued', id, position }
+        : { type: 'queued', id, position, estimate_ms: estimateMs };
     }
     case 'refused': {
       const { reason, why, retryAfterMs } = answer;
-      const refused = { type: 'refused', id, reason, why } as const;
-      return retryAfterMs === undefined ? refused : { ...refused, retry_after_ms: retryAfterMs };
+      return retryAfterMs === undefined
+        ? { type: 'refused', id, reason, why }
+        : { type: 'refused', id, reason, why, retry_after_ms: retryAfterMs };
     }
     default:
       return assertNever(answer);
@@ -47,14 +49,10 @@ export function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
 }
 
 export function errorFrame(id: number, { code, message, path, retryAfterMs }: Rejected): CoordinatorFrame {
-  return {
-    type: 'error',
-    id,
-    code,
-    message,
-    ...(path === undefined ? {} : { path }),
-    ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
-  };
+  const error: ErrorFrame = { type: 'error', id, code, message };
+  if (path !== undefined) error.path = path;
+  if (retryAfterMs !== undefined) error.retry_after_ms = retryAfterMs;
+  return error;
 }
 
 /** How long a turned-away client is asked to wait. */

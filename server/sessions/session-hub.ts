@@ -67,6 +67,8 @@ export class SessionHub {
   #backlogged = new Set<Connection>();
   #turn = 0;
   #isTurnDeferred = false;
+  /** One for all turns. */
+  readonly #deferredTurn = () => this.#nextTurn();
   #accepted = 0;
   #isDraining = false;
   #cancelHeartbeat: () => void = () => {};
@@ -80,6 +82,7 @@ export class SessionHub {
     this.log = options.log;
     options.leases.onNotice((notice) => this.#notify(notice));
     options.coordinator.onReleased(() => {
+      if (this.#unflushed.size === 0) return;
       for (const connection of this.#unflushed) connection.flush();
       this.#unflushed.clear();
     });
@@ -142,7 +145,7 @@ export class SessionHub {
   get turn(): number {
     if (!this.#isTurnDeferred) {
       this.#isTurnDeferred = true;
-      this.scheduler.defer(() => this.#nextTurn());
+      this.scheduler.defer(this.#deferredTurn);
     }
     return this.#turn;
   }
@@ -157,6 +160,7 @@ export class SessionHub {
   #nextTurn(): void {
     this.#isTurnDeferred = false;
     this.#turn += 1;
+    if (this.#backlogged.size === 0) return;
     const backlogged = this.#backlogged;
     this.#backlogged = new Set();
     for (const connection of backlogged) connection.work();

@@ -36,9 +36,10 @@ function pairName({ addressId, resource }: Lease): string {
 }
 
 function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
+  const byAddress = grouped(leases, ({ addressId }) => addressId);
   for (const address of state.addresses.values()) {
-    const own = leases.filter((lease) => lease.addressId === address.id);
-    assert.deepEqual(tokensOf(leasesOf(state, address)), tokensOf(own), `leases of address ${address.id}`);
+    const own = byAddress.get(address.id) ?? [];
+    checkMembers(tokensOf(leasesOf(state, address)), tokensOf(own), `leases of address ${address.id}`);
     for (const lease of own)
       assert.equal(address.leasedUntilMs(lease.resource), endsAtMs(lease), 'when its pair comes free');
     const rests = [...(address.pairs?.values() ?? [])].some((pair) => pair.quarantine ?? pair.coolingUntilMs);
@@ -71,14 +72,15 @@ function checkResource(
 }
 
 function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
-  for (const session of state.sessions.values()) {
-    const own = leases.filter(({ holder }) => holder.kind === 'session' && holder.session === session.id);
-    assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
-    assert.deepEqual(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}`);
-  }
   const held = leases.filter(({ holder }) => holder.kind === 'session');
+  const bySession = grouped(held, ({ holder }) => (holder.kind === 'session' ? holder.session : ''));
+  for (const session of state.sessions.values()) {
+    const own = bySession.get(session.id) ?? [];
+    assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
+    checkMembers(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}`);
+  }
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));
-  const heldTokens = tokensOf(held);
+  const heldTokens = new Set(tokensOf(held));
   for (const { token } of state.notices.values()) assert.ok(heldTokens.has(token), `a notice of lease ${token}`);
   const withdrawn = leases.filter((lease) => {
     const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
@@ -93,15 +95,18 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
 function checkWaiters(state: LeaseState, pairs: readonly Pair[]): void {
   const waiters = [...state.waiters.values()];
   checkHeap(state.waitDeadlines, new Map(waiters.map((waiter) => [waiter, waiter.untilMs])), 'ends of waiting');
+  const keptFor = grouped(pairs, ({ reservedFor }) => reservedFor);
+  const bySession = grouped(waiters, ({ session }) => session);
   for (const waiter of waiters) {
     assert.equal(state.sessions.get(waiter.session.id), waiter.session, `session of waiter ${waiter.number}`);
     assert.ok(waiter.line?.waiters.has(waiter), `line of waiter ${waiter.number}`);
-    const kept = pairs.filter((pair) => pair.reservedFor === waiter).map(({ address }) => address);
-    assert.deepEqual(new Set(kept), waiter.reserved, `reservations of waiter ${waiter.number}`);
+    const kept = (keptFor.get(waiter) ?? []).map(({ address }) => address);
+    checkMembers(waiter.reserved, kept, `reservations of waiter ${waiter.number}`);
   }
   for (const session of state.sessions.values()) {
-    const own = waiters.filter((waiter) => waiter.session === session);
-    assert.deepEqual(session.lines, new Set(own.map((waiter) => waiter.line)), `lines of session ${session.id}`);
+    const own = bySession.get(session) ?? [];
+    const lines = own.map((waiter) => waiter.line);
+    checkMembers(session.lines, lines, `lines of session ${session.id}`);
     assert.equal(session.waiterCount, own.length, `waiters of session ${session.id}`);
   }
   for (const { id, queue } of state.resources.values()) {
@@ -125,18 +130,36 @@ function checkKeys(state: LeaseState): void {
   }
 }
 
-function tokensOf(leases: Iterable<Lease>): Set<number> {
-  return new Set(Array.from(leases, ({ token }) => token));
+/** The very same ones, in whatever order and however often. */
+function checkMembers<Item>(members: Iterable<Item>, expected: Iterable<Item>, what: string): void {
+  const found = new Set(members);
+  const missing = new Set(expected);
+  assert.equal(found.size, missing.size, what);
+  for (const member of found) assert.ok(missing.has(member), what);
+}
+
+function grouped<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
+
+function tokensOf(leases: Iterable<Lease>): number[] {
+  return Array.from(leases, ({ token }) => token);
 }
 
 /** `expected`: by token. */
 function checkLeaseHeap(heap: LeaseHeap, expected: ReadonlyMap<number, number>, what: string): void {
-  assert.deepEqual(tokensOf(heap.values()), new Set(expected.keys()), `${what}: members of the heap`);
+  checkMembers(tokensOf(heap.values()), expected.keys(), `${what}: members of the heap`);
   checkKeysOf(heap, expected, what);
 }
 
 function checkHeap<Item>(heap: IndexedHeap<Item>, expected: ReadonlyMap<Item, number>, what: string): void {
-  assert.deepEqual(new Set(heap.values()), new Set(expected.keys()), `${what}: members of the heap`);
+  checkMembers(heap.values(), expected.keys(), `${what}: members of the heap`);
   checkKeysOf(heap, expected, what);
 }
 

@@ -1,27 +1,33 @@
-import type { IntegerOperators, TextOperators, Where } from '../../protocol/where.ts';
+import type { IntegerOperators, SetOperators, TextOperators, Where } from '../../protocol/where.ts';
 import type { Attributes } from '../lease/where.ts';
 
 /** The condition read word by word: every operator that is given has to hold. */
 export function meets(where: Where, it: Attributes): boolean {
-  const verdicts: boolean[] = [];
-  if (where.address) verdicts.push(textMeets(where.address, it.address));
-  if (where.country) verdicts.push(textMeets(lowerCase(where.country), it.country.toLowerCase()));
-  if (where.rpw) verdicts.push(integerMeets(where.rpw, it.rpw));
-  const { has, has_all, has_any, has_none } = where.resource_ids ?? {};
-  const serves = (id: number) => it.resourceIds.includes(id);
-  if (has !== undefined) verdicts.push(serves(has));
-  if (has_all) verdicts.push(has_all.every(serves));
-  if (has_any) verdicts.push(has_any.some(serves));
-  if (has_none) verdicts.push(!has_none.some(serves));
-  for (const [name, operators] of Object.entries(where.labels ?? {})) {
-    const label = Object.entries(it.labels ?? {}).find(([own]) => own === name)?.[1];
-    if (operators.exists !== undefined) verdicts.push(operators.exists === (label !== undefined));
-    verdicts.push(textMeets(operators, label));
-  }
-  if (where.and) verdicts.push(where.and.every((part) => meets(part, it)));
-  if (where.or) verdicts.push(where.or.some((part) => meets(part, it)));
-  if (where.not) verdicts.push(!meets(where.not, it));
-  return !verdicts.includes(false);
+  const { address, country, rpw, resource_ids: resourceIds, labels, and, or, not } = where;
+  if (address && !textMeets(address, it.address)) return false;
+  if (country && !textMeets(lowerCase(country), it.country.toLowerCase())) return false;
+  if (rpw && !integerMeets(rpw, it.rpw)) return false;
+  if (resourceIds && !setMeets(resourceIds, it.resourceIds)) return false;
+  if (labels && !labelsMeet(labels, it.labels ?? {})) return false;
+  if (and && !and.every((part) => meets(part, it))) return false;
+  if (or && !or.some((part) => meets(part, it))) return false;
+  return !not || !meets(not, it);
+}
+
+function setMeets(operators: SetOperators, ids: readonly number[]): boolean {
+  const { has, has_all: hasAll, has_any: hasAny, has_none: hasNone } = operators;
+  if (has !== undefined && !ids.includes(has)) return false;
+  if (hasAll && !hasAll.every((id) => ids.includes(id))) return false;
+  if (hasAny && !hasAny.some((id) => ids.includes(id))) return false;
+  return !hasNone?.some((id) => ids.includes(id));
+}
+
+function labelsMeet(asked: NonNullable<Where['labels']>, own: Readonly<Record<string, string>>): boolean {
+  return Object.entries(asked).every(([name, operators]) => {
+    const label = Object.hasOwn(own, name) ? own[name] : undefined;
+    if (operators.exists !== undefined && operators.exists !== (label !== undefined)) return false;
+    return textMeets(operators, label);
+  });
 }
 
 function textMeets(operators: TextOperators, text: string | undefined): boolean {

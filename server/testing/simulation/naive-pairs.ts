@@ -33,7 +33,8 @@ export function isEligible(address: Address, resource: number, collector?: numbe
 /** Somebody has a pair of it, or it is kept for somebody else. */
 function isBusy(address: Address, collector: number | undefined): boolean {
   if (address.leaseCount > 0) return true;
-  for (const { reservedFor } of address.pairs?.values() ?? []) {
+  if (!address.pairs) return false;
+  for (const { reservedFor } of address.pairs.values()) {
     if (reservedFor && reservedFor.number !== collector) return true;
   }
   return false;
@@ -49,12 +50,23 @@ export function serving(state: LeaseState, resource: number): Address[] {
 
 /** The resource's own condition, and the request's. */
 export function fits(state: LeaseState, resource: number, where: Where | undefined, address: Address): boolean {
+  return conditionOf(state, resource, where)(address);
+}
+
+/** `fits`, for many addresses. */
+export function conditionOf(
+  state: LeaseState,
+  resource: number,
+  where: Where | undefined,
+): (address: Address) => boolean {
   const { where: always } = policyOf(state, resource);
-  return (!always || meets(always, address)) && (!where || meets(where, address));
+  return (address) => (!always || meets(always, address)) && (!where || meets(where, address));
 }
 
 export function reservedCount(addresses: readonly Address[], resource: number): number {
-  return addresses.filter((address) => address.pairs?.get(resource)?.reservedFor).length;
+  let count = 0;
+  for (const { pairs } of addresses) if (pairs?.get(resource)?.reservedFor) count += 1;
+  return count;
 }
 
 /** What keeps `count` more leases from being granted now; `ownCount` are kept for whoever asks. */
@@ -84,26 +96,27 @@ export function firstServable(
   const present = waiters.filter(({ session }) => session.suspendedUntilMs === undefined);
   if (present.length === 0) return undefined;
   const addresses = serving(state, resource.id);
-  const eligible = addresses.filter((address) => isEligible(address, resource.id));
-  if (eligible.length === 0 && !present.some(({ count, reserved }) => reserved.size === count)) return undefined;
   const bound = (count: number, ownCount: number) =>
     boundOf(state, resource, addresses, liveCount, { count, ownCount, nowMs });
   const isOpen = bound(1, 0) === undefined;
+  if (!isOpen && present.every(({ count = 1 }) => count === 1)) return undefined;
+  const eligible = addresses.filter((address) => isEligible(address, resource.id));
+  if (eligible.length === 0 && !present.some(({ count, reserved }) => reserved.size === count)) return undefined;
   const { maxLeases = Infinity } = policyOf(state, resource.id);
   let hasCollector = false;
   for (const waiter of present) {
     const { where, count = 1, reserved } = waiter;
-    const has = () => eligible.filter((address) => fits(state, resource.id, where, address)).length;
+    const isFor = conditionOf(state, resource.id, where);
     if (count === 1) {
-      if (isOpen && has() > 0) return waiter;
+      if (isOpen && eligible.some(isFor)) return waiter;
       continue;
     }
-    if (has() >= count - reserved.size && bound(count, reserved.size) === undefined) return waiter;
-    const matching = () => addresses.filter((address) => fits(state, resource.id, where, address)).length;
-    if (hasCollector || count > maxLeases || matching() < count) continue;
+    const has = eligible.filter(isFor).length;
+    if (has >= count - reserved.size && bound(count, reserved.size) === undefined) return waiter;
+    if (hasCollector || count > maxLeases || addresses.filter(isFor).length < count) continue;
     // The oldest that can be served at all keeps what comes its turn.
     hasCollector = true;
-    if (isOpen && has() > 0 && reserved.size < count) return waiter;
+    if (isOpen && has > 0 && reserved.size < count) return waiter;
   }
   return undefined;
 }

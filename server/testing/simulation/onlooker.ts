@@ -54,7 +54,8 @@ export class Onlooker implements Watcher {
     const position = run()!.coordinator.position + durableCount;
     history.applying(event, { state, command, position, decision: number, nowMs });
     this.#mustHaveRoom(event, state);
-    tally.count('end' in event ? `${event.type} ${event.end}` : event.type);
+    if ('end' in event) tally.count(event.type, event.end);
+    else tally.count(event.type);
     // Who says goodbye isn't kept, however the socket is closed then.
     if (event.type === 'SessionEnded' && command.type === 'EndSession') this.#carriers.delete(event.session);
     if (event.type !== 'SessionOpened' && event.type !== 'SessionResumed') return;

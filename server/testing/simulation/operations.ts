@@ -109,8 +109,11 @@ export class Mix {
   }
 
   pick(random: Random): Operation {
-    const drawn = random.next() * this.#bounds.at(-1)!;
-    return OPERATIONS[this.#bounds.findIndex((bound) => drawn < bound)]!;
+    const bounds = this.#bounds;
+    const drawn = random.next() * bounds[bounds.length - 1]!;
+    let index = 0;
+    while (drawn >= bounds[index]!) index += 1;
+    return OPERATIONS[index]!;
   }
 }
 

@@ -81,8 +81,8 @@ export const BUGS: readonly Bug[] = [
   bug('a wait is told longer than it was', [WAITING, 'Math.floor(nowMs - atMs)', 'Math.ceil((nowMs - atMs) * 2)']),
   bug('the clock is not written while leases live', [
     'server/lease/lease-domain.ts',
-    'if (shortest >= 0) return Math.min(maxMs, 2 ** shortest / 4);',
-    'if (shortest >= 0) return undefined;',
+    'if (ttlClasses[shortest]! > 0) return Math.min(maxMs, 2 ** shortest / 4);',
+    'if (ttlClasses[shortest]! > 0) return undefined;',
   ]),
 
   // ---- waiting
@@ -139,7 +139,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug('a quarantine ends with the rest of its pair', [
     DUE,
-    'if (isOver(pair.quarantine?.untilMs))',
+    'if (isOver(pair.quarantine?.untilMs, nowMs))',
     'if (pair.quarantine)',
   ]),
   bug('every ban is the first', [PAIRS, 'banMs * 2 ** level', 'banMs']),

@@ -73,7 +73,9 @@ export class Beliefs {
 
   renewed(session: string, lease: number, untilMs: number): void {
     const held = this.held.get(lease);
-    if (held) this.#hold(session, { ...held, untilMs });
+    if (!held) return;
+    const { requests, isGivenUp } = held;
+    this.#hold(session, { lease, requests, untilMs, isGivenUp });
   }
 
   /** Another lease in the place of one that is revoked: it has that one's deadline. */
@@ -81,7 +83,7 @@ export class Beliefs {
     const held = this.held.get(predecessor);
     if (!held)
       return this.#options.find(`lease ${lease} is to take the place of ${predecessor}, which it doesn't hold`);
-    this.#hold(session, { ...held, lease, isGivenUp });
+    this.#hold(session, { lease, requests: held.requests, untilMs: held.untilMs, isGivenUp });
   }
 
   /** It was told that the lease is over, in whatever way. */

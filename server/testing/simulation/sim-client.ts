@@ -184,7 +184,7 @@ export class SimClient implements LinkOwner {
 
   answered(link: SimLink, request: Request, frame: CoordinatorFrame): void {
     const isCurrent = link === this.link;
-    this.#options.tally.count(nameOf(request, frame));
+    count(this.#options.tally, request, frame);
     if (frame.type !== 'welcome') return this.#reader.answered(link, request, frame, isCurrent);
     if (isCurrent) this.#welcomed(link, request, frame);
   }
@@ -228,22 +228,21 @@ export class SimClient implements LinkOwner {
   }
 }
 
-/** For the tally. */
-function nameOf({ frame: asked, isWaiting }: Request, frame: CoordinatorFrame): string {
+function count(tally: Tally, { frame: asked, isWaiting }: Request, frame: CoordinatorFrame): void {
   switch (frame.type) {
     case 'welcome':
-      return 'resume' in asked ? `welcome, resumed: ${frame.resumed}` : 'welcome';
+      return tally.count('resume' in asked ? `welcome, resumed: ${frame.resumed}` : 'welcome');
     case 'error':
-      return asked.type === 'acquire' ? `acquire, error ${frame.code}` : `error ${frame.code}`;
+      return tally.count(asked.type === 'acquire' ? 'acquire, error' : 'error', frame.code);
     case 'granted':
-      return `granted${isWaiting ? ', late' : ''}${'leases' in frame ? ', many' : ''}`;
+      return tally.count(`granted${isWaiting ? ', late' : ''}${'leases' in frame ? ', many' : ''}`);
     case 'refused':
-      return `refused ${frame.reason}`;
+      return tally.count('refused', frame.reason);
     case 'explained':
-      return `explained ${frame.would}`;
+      return tally.count('explained', frame.would);
     case 'cancelled':
-      return 'lease' in frame || 'leases' in frame ? 'cancelled, released' : 'cancelled';
+      return tally.count('lease' in frame || 'leases' in frame ? 'cancelled, released' : 'cancelled');
     default:
-      return frame.type;
+      return tally.count(frame.type);
   }
 }

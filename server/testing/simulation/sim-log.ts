@@ -103,7 +103,8 @@ export class SimDisk {
    */
   recover(): Recovered {
     const restored = new Replica(this.#options.domains);
-    for (const record of this.#follower.encode()) restored.restore(packr.unpack(packr.pack(record)) as SnapshotRecord);
+    const records = packr.unpack(snapshotOf(this.#follower)) as SnapshotRecord[];
+    for (const record of records) restored.restore(record);
     const [replica, follower] = this.#options.random.chance(0.5)
       ? [restored, this.#follower]
       : [this.#follower, restored];
@@ -179,5 +180,5 @@ export class SimDisk {
 }
 
 function snapshotOf(replica: Replica): Buffer {
-  return Buffer.concat(Array.from(replica.encode(), (record) => Buffer.from(packr.pack(record))));
+  return packr.pack([...replica.encode()]);
 }

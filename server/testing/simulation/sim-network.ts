@@ -127,7 +127,8 @@ export class SimConnection implements Socket {
   send(message: Uint8Array | string): void {
     if (this.#isClosing || this.#isServerEnded) return;
     this.#unreadBytes += message.length;
-    this.#toClientEnd(() => {
+    this.#deliver(this.#toClient, this.#client.process, () => {
+      if (this.#isClientEnded) return;
       const wasFull = this.bufferedAmount() > 0;
       this.#unreadBytes -= message.length;
       if (wasFull && this.bufferedAmount() === 0) this.#toServerEnd(() => this.#handlers!.drain());

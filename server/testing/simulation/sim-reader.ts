@@ -155,7 +155,8 @@ export class SimReader {
     if (grant.resource !== asked.resource) find('is for another resource than asked for');
     const labels = address['labels'] as Record<string, string> | undefined;
     // The figure counts the grant, of which the condition could know nothing.
-    const attributes = { ...address, rpw: address.rpw - 1, resourceIds: address.resource_ids, labels };
+    const { address: text, country, rpw, resource_ids: resourceIds } = address;
+    const attributes = { address: text, country, rpw: rpw - 1, resourceIds, labels };
     if (asked.where && !meets(asked.where, attributes)) find(`doesn't meet ${JSON.stringify(asked.where)}`);
     const { ttlMinMs, ttlMaxMs } = this.#options.settings.ttlBounds;
     const ttlMs = Math.min(Math.max(asked.ttl_ms, ttlMinMs), ttlMaxMs);

@@ -171,6 +171,12 @@ export class SimServer {
   #scheduler(process: SimProcess): Scheduler {
     const { random, settings } = this.#options;
     let deferred: (() => void)[] = [];
+    const turn = () => {
+      const callbacks = deferred;
+      deferred = [];
+      for (const each of callbacks) each();
+      if (deferred.length === 0) this.#options.onTurnOver();
+    };
     return {
       setTimer(delayMs, callback) {
         const errorMs = random.between(-TIMER_EARLY_MS, TIMER_LATE_MS);
@@ -182,12 +188,7 @@ export class SimServer {
       defer: (callback) => {
         // All that is deferred by then comes in the next turn, in order, as `setImmediate` has it.
         if (deferred.push(callback) > 1) return;
-        process.plan('turn', random.next() * settings.turnMs, () => {
-          const callbacks = deferred;
-          deferred = [];
-          for (const each of callbacks) each();
-          if (deferred.length === 0) this.#options.onTurnOver();
-        });
+        process.plan('turn', random.next() * settings.turnMs, turn);
       },
     };
   }

@@ -78,6 +78,7 @@ export class Simulation implements World {
   #isAnswered = false;
   /** The process has been asked to stop; it takes promises to do so. */
   #isStopping = false;
+  readonly #nextOperation = () => this.#operate();
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -151,7 +152,7 @@ export class Simulation implements World {
 
   async run(): Promise<Outcome> {
     this.#start();
-    this.timeline.plan(0, () => this.#operate());
+    this.timeline.plan(0, this.#nextOperation);
     await this.until(() => this.#operations === this.#options.operations);
     if (!this.findings.first) await quieten(this, () => new SimClient(this.#clientOptions));
     if (this.server.run) checkAll(this.server.run.state, this.#history, this.findings);
@@ -229,7 +230,7 @@ export class Simulation implements World {
     else operation.run(this, client);
     const lullMs = random.chance(LULL_CHANCE) ? random.exponential(LULL_UNITS * settings.unitMs) : 0;
     const delayMs = random.chance(TOGETHER_CHANCE) ? 0 : random.exponential(settings.unitMs);
-    timeline.plan(lullMs + delayMs, () => this.#operate());
+    timeline.plan(lullMs + delayMs, this.#nextOperation);
   }
 
   #start(): void {

@@ -1,4 +1,4 @@
-import { PAIR_STATES, type PairState, type RevokeReason } from '../../../protocol/codes.ts';
+import { PAIR_STATES, type RevokeReason } from '../../../protocol/codes.ts';
 import type { Lease, LeaseState } from '../../lease/state.ts';
 import { checkIndexes } from '../lease-invariants.ts';
 import type { Findings } from './findings.ts';
@@ -15,6 +15,7 @@ const CLOCK_MARK_SLACK_MS = 5;
 
 /** The pairs of the resources that something has happened to: as many in each state as there must be. */
 export function checkTouched(state: LeaseState, history: History, findings: Findings): void {
+  if (history.touched.size === 0) return;
   for (const id of history.touched) checkCounts(state, history, findings, id);
   history.touched.clear();
 }
@@ -82,10 +83,14 @@ export function checkAll(state: LeaseState, history: History, findings: Findings
   if (state.leases.size !== leases.liveCount()) {
     findings.report('pairs', `the state has ${state.leases.size} leases, ${leases.liveCount()} are live`);
   }
+  let openCount = 0;
   for (const { id, isEnded } of sessions.sessions.values()) {
-    if (state.sessions.has(id) === isEnded) {
-      findings.report('sessions', `session ${id} ${isEnded ? 'has ended and is' : 'is open and not'} in the state`);
-    }
+    if (isEnded) continue;
+    openCount += 1;
+    if (!state.sessions.has(id)) findings.report('sessions', `session ${id} is open and not in the state`);
+  }
+  if (state.sessions.size !== openCount) {
+    findings.report('sessions', `the state has ${state.sessions.size} sessions, ${openCount} are open`);
   }
   for (const { number, session, resource, requests } of waits.waiting.values()) {
     const waiter = state.waiters.get(number);
@@ -129,18 +134,15 @@ function checkCounts(state: LeaseState, history: History, findings: Findings, id
   const waitCount = history.waits.countOf(id);
   if (queue.size !== waitCount) findings.report('waiting', `${queue.size} wait for resource ${id}, not ${waitCount}`);
   const addresses = serving(state, id);
-  const counts = new Map<PairState, number>();
-  for (const address of addresses) {
-    const pairState = stateOf(address, id);
-    counts.set(pairState, (counts.get(pairState) ?? 0) + 1);
-  }
+  const counts = new Uint32Array(PAIR_STATES.length);
+  for (const address of addresses) counts[PAIR_STATES.indexOf(stateOf(address, id))]! += 1;
   if (pool.size !== addresses.length) {
     findings.report('pairs', `resource ${id} has ${pool.size} pairs, of ${addresses.length} addresses`);
   }
-  for (const pairState of PAIR_STATES) {
-    const count = counts.get(pairState) ?? 0;
-    if (pool.countOf(pairState) !== count) {
-      findings.report('pairs', `resource ${id} counts ${pool.countOf(pairState)} ${pairState} pairs, of ${count}`);
+  for (const [code, pairState] of PAIR_STATES.entries()) {
+    if (pool.countOf(pairState) !== counts[code]) {
+      const what = `${pool.countOf(pairState)} ${pairState} pairs, of ${counts[code]}`;
+      findings.report('pairs', `resource ${id} counts ${what}`);
     }
   }
 }

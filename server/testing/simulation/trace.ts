@@ -26,33 +26,46 @@ export class Trace {
 
   /** Times are told apart by the microsecond. */
   time(ms: number): void {
-    this.#fold(Math.floor((ms * 1_000) % 2 ** 31));
+    this.#hash = folded(this.#hash, Math.floor((ms * 1_000) % 2 ** 31));
   }
 
   text(text: string): void {
-    for (let index = 0; index < text.length; index += 1) this.#fold(text.charCodeAt(index));
+    let hash = this.#hash;
+    for (let index = 0; index < text.length; index += 1) hash = folded(hash, text.charCodeAt(index));
+    this.#hash = hash;
   }
 
   message(message: Uint8Array | string): void {
     if (typeof message === 'string') return this.text(message);
-    for (let index = 0; index < message.length; index += 1) this.#fold(message[index]!);
+    let hash = this.#hash;
+    for (let index = 0; index < message.length; index += 1) hash = folded(hash, message[index]!);
+    this.#hash = hash;
   }
+}
 
-  #fold(value: number): void {
-    this.#hash = Math.imul(this.#hash ^ value, FNV_PRIME);
-  }
+function folded(hash: number, value: number): number {
+  return Math.imul(hash ^ value, FNV_PRIME);
 }
 
 /** How often things happened, so that a test can tell a world in which nothing does from one in which nothing is wrong. */
 export class Tally {
-  readonly #counts = new Map<string, number>();
+  /** By kind and by what there is to say of it: names that are put together anew each time are slow to find. */
+  readonly #counts = new Map<string, Map<string, number>>();
 
-  count(what: string): void {
-    this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+  count(kind: string, detail = ''): void {
+    let counts = this.#counts.get(kind);
+    if (!counts) {
+      counts = new Map();
+      this.#counts.set(kind, counts);
+    }
+    counts.set(detail, (counts.get(detail) ?? 0) + 1);
   }
 
   /** By name. */
   entries(): [string, number][] {
-    return [...this.#counts].sort(([one], [other]) => (one < other ? -1 : 1));
+    const entries = [...this.#counts].flatMap(([kind, counts]) =>
+      Array.from(counts, ([detail, count]): [string, number] => [detail === '' ? kind : `${kind} ${detail}`, count]),
+    );
+    return entries.sort(([one], [other]) => (one < other ? -1 : 1));
   }
 }

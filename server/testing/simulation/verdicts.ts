@@ -5,7 +5,7 @@ import type { LeaseState, Resource } from '../../lease/state.ts';
 import type { Findings } from './findings.ts';
 import type { EventOf } from './happening.ts';
 import type { History } from './history.ts';
-import { boundOf, firstServable, fits, isEligible, serving, stateOf } from './naive-pairs.ts';
+import { boundOf, conditionOf, firstServable, isEligible, serving, stateOf } from './naive-pairs.ts';
 import type { Decided } from './watched-domain.ts';
 
 interface Verdict {
@@ -61,11 +61,11 @@ function verdictOn(
   nowMs: number,
 ): Verdict {
   const addresses = serving(state, resource.id);
-  const fitting = addresses.filter((address) => fits(state, resource.id, where, address));
+  const fitting = addresses.filter(conditionOf(state, resource.id, where));
   const bound = boundOf(state, resource, addresses, liveCount, { count, ownCount: 0, nowMs });
   if (bound) return { fitting, reason: bound };
-  const isThere = fitting.filter((address) => isEligible(address, resource.id)).length >= count;
-  return { fitting, reason: isThere ? undefined : 'none_available' };
+  const eligible = fitting.filter((address) => isEligible(address, resource.id));
+  return { fitting, reason: eligible.length >= count ? undefined : 'none_available' };
 }
 
 /** By state, and those that don't meet the condition. */
@@ -90,8 +90,14 @@ function isNew({ decision }: Decided): boolean {
 
 /** All or none of what a waiter asked for. */
 function checkWhole({ decision, state }: Decided, findings: Findings): void {
-  const grants = decision.events.filter((event): event is EventOf<'LeaseGranted'> => event.type === 'LeaseGranted');
-  const waiter = state.waiters.get(grants[0]?.waiter ?? 0);
-  if (!waiter || grants.length === (waiter.count ?? 1)) return;
-  findings.report('waiting', `waiter ${waiter.number} is granted ${grants.length} of ${waiter.count ?? 1}`);
+  let first: EventOf<'LeaseGranted'> | undefined;
+  let granted = 0;
+  for (const event of decision.events) {
+    if (event.type !== 'LeaseGranted') continue;
+    first ??= event;
+    granted += 1;
+  }
+  const waiter = first && state.waiters.get(first.waiter ?? 0);
+  if (!waiter || granted === (waiter.count ?? 1)) return;
+  findings.report('waiting', `waiter ${waiter.number} is granted ${granted} of ${waiter.count ?? 1}`);
 }
