@@ -32,8 +32,7 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
         type: 'opened',
         session: resumable.id,
         resumed: true,
-        // In the order of their grants, in which a snapshot doesn't bring them back.
-        leases: inOrder(resumable.leases).map((lease) => held(state, lease, nowMs)),
+        leases: Array.from(resumable.leases, (lease) => held(state, lease, nowMs)),
         waiting: waiting(resumable),
         ended: [...resumable.unaskedEnds],
       },
@@ -127,10 +126,6 @@ function held(state: LeaseState, lease: Lease, nowMs: number): Held {
     ...(lease.terms?.key === undefined ? {} : { key: lease.terms.key }),
     ...(revoking ? { revoking: { reason: revoking.reason, deadline_ms: Math.floor(revoking.atMs - nowMs) } } : {}),
   };
-}
-
-function inOrder(leases: Iterable<Lease>): Lease[] {
-  return [...leases].sort((one, other) => one.token - other.token);
 }
 
 /** In the order of their arrival, each with the place that it has now that its session is back. */

@@ -13,7 +13,7 @@ import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { type LeaseState, sharedHolder } from './state.ts';
+import { type LeaseState, type Session, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number. */
 const LEASES_PER_RECORD = 8_192;
@@ -24,26 +24,34 @@ type LeasesRecord = RecordOf<'leases'>;
 export class RestoredLeases {
   readonly #tokens: Float64Array;
   readonly #rows: Int32Array;
+  /** Of their holders. */
+  readonly #sessions: (Session | undefined)[] = [];
   #count = 0;
 
   constructor(total: number) {
     this.#tokens = new Float64Array(total);
     this.#rows = new Int32Array(total);
+    this.#sessions.length = total;
   }
 
   get isComplete(): boolean {
     return this.#count === this.#tokens.length;
   }
 
-  put(rank: number, token: number, row: number): void {
+  put(rank: number, token: number, row: number, session: Session | undefined): void {
     if (!(rank < this.#tokens.length) || this.#tokens[rank] !== 0) throw new Error(`two leases have rank ${rank}`);
     this.#tokens[rank] = token;
     this.#rows[rank] = row;
+    this.#sessions[rank] = session;
     this.#count += 1;
   }
 
+  /** Into the table, and to their sessions, in the order in which they were granted. */
   moveTo(table: LeaseTable): void {
     table.fill(this.#tokens, this.#rows);
+    for (let rank = 0; rank < this.#count; rank += 1) {
+      this.#sessions[rank]?.leases.add(table.rows.at(this.#rows[rank]!));
+    }
   }
 }
 
@@ -171,9 +179,10 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
     const address = existing(state.addresses, addresses[run]!);
     for (const end = index + addresses[run + 1]!; index < end; index += 1) {
       const row = first + index;
+      const session = sessions[heldBy[index]!];
       rows.holders[row] = holders[heldBy[index]!]!;
-      state.restored.put(ranks[index]!, tokens[index]!, row);
-      linkLease(state, rows.at(row), address, sessions[heldBy[index]!]);
+      state.restored.put(ranks[index]!, tokens[index]!, row, session);
+      linkLease(state, rows.at(row), address, session);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);

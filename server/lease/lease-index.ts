@@ -11,7 +11,9 @@ import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, t
 export function indexLease(state: LeaseState, fields: LeaseFields): void {
   const address = existing(state.addresses, fields.addressId);
   const session = sessionOf(state, fields.holder);
-  linkLease(state, state.leases.add(fields), address, session);
+  const lease = state.leases.add(fields);
+  session?.leases.add(lease);
+  linkLease(state, lease, address, session);
 }
 
 export function leasesOf(state: LeaseState, address: Address): LiveLease[] {
@@ -22,13 +24,12 @@ export function sessionOf(state: LeaseState, holder: Holder): Session | undefine
   return holder.kind === 'session' ? existing(state.sessions, holder.session) : undefined;
 }
 
-/** Into all but that of the tokens. `session`: of its holder. */
+/** Into all but those that go by the tokens. `session`: of its holder. */
 export function linkLease(state: LeaseState, lease: LiveLease, address: Address, session: Session | undefined): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
-  session?.leases.add(lease);
   leasesChanged(state, address, lease.resource);
   reviewLease(state, address, lease);
   countTtl(state, lease, 1);

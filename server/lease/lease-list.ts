@@ -1,6 +1,6 @@
 import { type LeaseRows, type LiveLease, NO_ROW, UNLISTED } from './lease-rows.ts';
 
-/** The leases of one session, in the order in which they were added: linked by their rows. */
+/** The leases of one session, linked by their rows; added as they were granted, so in the order of their tokens. */
 export class LeaseList implements Iterable<LiveLease> {
   readonly #rows: LeaseRows;
   #first = NO_ROW;

@@ -77,7 +77,7 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   for (const session of state.sessions.values()) {
     const own = bySession.get(session.id) ?? [];
     assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
-    checkMembers(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}`);
+    assert.deepEqual(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}, in order`);
   }
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));
   const heldTokens = new Set(tokensOf(held));

@@ -108,8 +108,8 @@ const LEASES: Readonly<Record<string, LeaseDomain>> = {
   'keeps the pairs of a lost session': {
     ...leaseDomain,
     apply(state, event) {
-      const lease = event.type === 'LeaseEnded' ? state.leases.get(event.lease) : undefined;
       leaseDomain.apply(state, event);
+      const lease = event.type === 'LeaseEnded' ? state.ended.get(event.lease) : undefined;
       const address = lease && state.addresses.get(lease.addressId);
       if (lease?.end === 'session_lost' && address) poolOf(state, lease.resource).setStatus(address, LEASED);
     },
