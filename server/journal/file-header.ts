@@ -124,7 +124,7 @@ function decodeCommon({ magic, crcOffset }: Kind, bytes: Buffer, file: string) {
   if (formatVersion !== FORMAT_VERSION) throw new UnknownFormatError(file, formatVersion);
   const position = Number(bytes.readBigUInt64LE(32));
   const isSound = bytes.readUInt32LE(12) === HEADER_BYTES && Number.isSafeInteger(position);
-  if (!isSound || bytes.subarray(crcOffset + 4, HEADER_BYTES).some((byte) => byte !== 0)) return undefined;
+  if (!isSound || !isZeros(bytes.subarray(crcOffset + 4, HEADER_BYTES))) return undefined;
   // A copy: a view would keep the whole segment in memory.
   return {
     dataId: Uint8Array.from(bytes.subarray(16, 32)),
@@ -132,4 +132,10 @@ function decodeCommon({ magic, crcOffset }: Kind, bytes: Buffer, file: string) {
     crc: bytes.readUInt32LE(40),
     epoch: bytes.readUInt32LE(44),
   };
+}
+
+const ZEROS = Buffer.alloc(HEADER_BYTES);
+
+function isZeros(bytes: Buffer): boolean {
+  return bytes.equals(ZEROS.subarray(0, bytes.length));
 }

@@ -169,7 +169,8 @@ export async function* scanSnapshot(
     const fileBytes = await file.sizeBytes();
     const fault = (offset: number, reason: string) => ({ type: 'fault', offset, reason }) as const;
     // A buffer for each chunk would do, but memory outside the heap makes V8 collect all of the heap every 64 MB of it.
-    const buffers: [Buffer, Buffer] = [Buffer.allocUnsafe(2 * CHUNK_BYTES), Buffer.allocUnsafe(2 * CHUNK_BYTES)];
+    const bufferBytes = Math.min(2 * CHUNK_BYTES, fileBytes);
+    const buffers: [Buffer, Buffer] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
     let reads = 0;
     const read = (offset: number, bytes: number): Promise<Buffer> => {
       const count = Math.max(0, Math.min(bytes, fileBytes - offset));

@@ -28,28 +28,46 @@ const PROGRESS_EVERY = 1_000;
 /** Cases are damaged folders; there are as many as there are, of each seed its own. A finding ends the run. */
 export const corruptionSweep: FaultRun = async ({ seed, cases, onProgress }) => {
   const folders = await soundFolders(seed);
-  let done = 0;
   for (const folder of folders) {
     const finding = await findingOf(folder, { what: '', files: folder.files, isEndGone: false });
-    if (finding !== undefined) return { cases: done, findings: [lineOf(seed, folder, 'nothing is damaged', finding)] };
+    if (finding !== undefined) return { cases: 0, findings: [lineOf(seed, folder, 'nothing is damaged', finding)] };
   }
-  for (const damagesOf of [misplacements, cutsAndFlips]) {
-    for (const folder of folders) {
-      for (const damage of damagesOf(folder)) {
-        if (done === cases) return { cases, findings: [] };
-        const finding = await findingOf(folder, damage);
-        done += 1;
-        if (finding !== undefined) return { cases: done, findings: [lineOf(seed, folder, damage.what, finding)] };
-        if (done % PROGRESS_EVERY === 0) onProgress?.(done);
-      }
+  let done = 0;
+  for (const { folder, damage } of damagesOf(folders)) {
+    if (done === cases) return { cases, findings: [] };
+    const finding = await findingOf(folder, damage);
+    if (finding !== undefined) {
+      const line = lineOf(seed, folder, damage.what, finding, `--damage ${done}`);
+      return { cases: done + 1, findings: [line] };
     }
+    done += 1;
+    if (done % PROGRESS_EVERY === 0) onProgress?.(done);
   }
   return { cases: done, findings: [] };
 };
 
-function lineOf(seed: number, folder: SoundFolder, what: string, finding: string): string {
-  const again = `node dist/server/testing/faults/run-crash-states.js --corruption --seed ${seed}`;
-  return `folder ${seed} (${folder.name}), ${what}: ${finding} (again: ${again})`;
+/** One damage once more; undefined: nothing is wrong with what becomes of it. */
+export async function replayDamage(seed: number, number: number): Promise<string | undefined> {
+  let at = 0;
+  for (const { folder, damage } of damagesOf(await soundFolders(seed))) {
+    if (at === number) {
+      const finding = await findingOf(folder, damage);
+      return finding === undefined ? undefined : lineOf(seed, folder, damage.what, finding, `--damage ${number}`);
+    }
+    at += 1;
+  }
+  return undefined;
+}
+
+function* damagesOf(folders: readonly SoundFolder[]): Generator<{ folder: SoundFolder; damage: Damage }> {
+  for (const damagesIn of [misplacements, cutsAndFlips]) {
+    for (const folder of folders) for (const damage of damagesIn(folder)) yield { folder, damage };
+  }
+}
+
+function lineOf(seed: number, folder: SoundFolder, what: string, finding: string, flags = ''): string {
+  const again = `node dist/server/testing/faults/run-crash-states.js --corruption --seed ${seed} ${flags}`;
+  return `folder ${seed} (${folder.name}), ${what}: ${finding} (again: ${again.trim()})`;
 }
 
 async function findingOf(folder: SoundFolder, damage: Damage): Promise<string | undefined> {

@@ -47,6 +47,11 @@ export const crashStates: FaultRun = async ({ seed, cases, onProgress }: FaultRu
 
 /** One state once more; undefined: nothing is wrong with it. */
 export async function replayCrashState(lifeSeed: number, index: number): Promise<string | undefined> {
+  const finding = await findingAt(lifeSeed, index);
+  return finding === undefined ? undefined : findingLine(lifeSeed, index, finding);
+}
+
+async function findingAt(lifeSeed: number, index: number): Promise<string | undefined> {
   const lives = await recordLives(lifeSeed);
   let at = 0;
   for (const { image, facts } of statesOf(lives, lifeSeed)) {

@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest';
-import { damageAndRepair } from './damage-and-repair.ts';
+import { inOwnProcess } from './in-own-process.ts';
 
 const SEED = 1_000_000;
 const CASES = 4_000;
 
 it(`damage at random never makes verify, recovery and repair disagree (seed ${SEED}, ${CASES} cases)`, async () => {
+  const damageAndRepair = inOwnProcess('damage-and-repair.js', 'damageAndRepair');
   expect(await damageAndRepair({ seed: SEED, cases: CASES })).toEqual({ cases: CASES, findings: [] });
 });

@@ -1,12 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { withPlanted } from '../plant.ts';
+import { planter } from '../plant.ts';
 import { inOwnProcess } from './in-own-process.ts';
 import { SILENCES } from './other-bugs.ts';
 
 const SEED = Math.floor(Math.random() * 1e9);
 const FRAMES = 1_000_000;
 const PROCESSES = availableParallelism();
+
+const plant = planter(SILENCES);
 
 describe(`${FRAMES} frames of any kind, seeds from ${SEED} on`, () => {
   it('are each answered or end the socket, and leave a sound state', async () => {
@@ -21,8 +23,8 @@ describe(`${FRAMES} frames of any kind, seeds from ${SEED} on`, () => {
 });
 
 describe('a coordinator that', () => {
-  it.each(SILENCES)('$name is found', async ({ edits }) => {
-    const { findings } = await withPlanted(edits, (build) =>
+  it.each(SILENCES)('$name is found', async (silence) => {
+    const { findings } = await plant(silence, (build) =>
       inOwnProcess('fuzz-frames.js', 'fuzzFrames', build)({ seed: SEED, cases: 20_000 }),
     );
     expect(findings.join()).toMatch(/frames are not answered/);

@@ -128,3 +128,30 @@ export const DAMAGE_BUGS: readonly Bug[] = [
   bug('nothing is looked for behind a torn end', [READER, 'if (later) {', 'if (later && later.offset === 0) {']),
   bug('deltas may begin anywhere', [READER, 'if (oldest && firstIndex < 0) {', 'if (oldest && firstIndex < -1) {']),
 ];
+
+/**
+ * Flags of run-crash-states.js that show a bug at once, where the first state doesn't: all within what the gate looks at.
+ * Only hints: one that no longer does costs a look at all of it.
+ */
+export const FOUND_AT: ReadonlyMap<string, string> = new Map([
+  ['a batch is acknowledged before it is on disk', '--lives 1000000 --state 10'],
+  ['a segment gets its header behind its name', '--lives 1000000 --state 3'],
+  ['the next segment is named before the batch before it is complete', '--lives 1000000 --state 5739'],
+  ['a failed write is synced once more and taken for durable', '--lives 1000001 --state 70'],
+  ["a snapshot's name is not synced", '--lives 1000003 --state 2972'],
+  ['a snapshot is not synced', '--lives 1000000 --state 1103'],
+  ['a failed sync of a snapshot is tried again', '--lives 1000000 --state 2968'],
+  ['the older snapshot goes with what it made needless', '--lives 1000005 --state 1277'],
+  ['deltas go that the older snapshot needs', '--lives 1000005 --state 1277'],
+  ['the good part of the last segment is not written anew', '--lives 1000000 --state 2139'],
+  ['the last segment is cut in its own place', '--lives 1000000 --state 16'],
+  ['what is written anew is not synced', '--lives 1000000 --state 10'],
+  ['the end of a recovery is not synced', '--lives 1000002 --state 743'],
+  ['the CRC of a batch is not checked', '--lives 1000002 --state 429'],
+  ['tokens are reserved once they have been granted', '--lives 1000000 --state 38'],
+  ['the CRC of a chunk of a snapshot is not checked', '--corruption --seed 1 --damage 8909'],
+  ['batches are not held to the chain', '--corruption --seed 1 --damage 216'],
+  ['neither segments nor batches are held to the chain', '--corruption --seed 1 --damage 216'],
+  ['nothing is looked for behind a torn end', '--corruption --seed 1 --damage 215'],
+  ['deltas may begin anywhere', '--corruption --seed 1 --damage 586'],
+]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isSkipped } from '../is-skipped.ts';
-import { withPlanted } from '../plant.ts';
+import { planter } from '../plant.ts';
 import { whyNoLoopMount } from './loop-mount.ts';
 import { UNFORCED_DISK } from './other-bugs.ts';
 import { powerCuts, powerCutsExt4 } from './power-cuts.ts';
@@ -18,7 +18,7 @@ describe.skipIf(cannotRun)('power cuts on ext4', () => {
   });
 
   it('lose what was acknowledged where nothing is forced to the disk: the control', async () => {
-    const { findings } = await withPlanted(UNFORCED_DISK.edits, (build) =>
+    const { findings } = await planter([UNFORCED_DISK])(UNFORCED_DISK, (build) =>
       powerCuts({ fileSystem: 'ext4', build })({ seed: SEED, cases: CONTROL_CUTS }),
     );
     expect(findings.join('\n')).toMatch(/which was acknowledged, is lost/);

@@ -4,11 +4,12 @@
  *   node dist/server/testing/faults/run-crash-states.js [--seed 1] [--cases 100000]
  *   node dist/server/testing/faults/run-crash-states.js --lives 1000000 --state 17
  *   node dist/server/testing/faults/run-crash-states.js --corruption [--seed 1]      the corruption sweep
+ *   node dist/server/testing/faults/run-crash-states.js --corruption --seed 1 --damage 17
  *
  * Exit code 1: something was found.
  */
 import { parseArgs } from 'node:util';
-import { corruptionSweep } from './corruption-sweep.ts';
+import { corruptionSweep, replayDamage } from './corruption-sweep.ts';
 import { crashStates, replayCrashState } from './crash-states.ts';
 
 const { values } = parseArgs({
@@ -18,9 +19,12 @@ const { values } = parseArgs({
     lives: { type: 'string' },
     state: { type: 'string', default: '0' },
     corruption: { type: 'boolean', default: false },
+    damage: { type: 'string' },
   },
 });
-if (values.lives === undefined) {
+if (values.damage !== undefined) replayed(await replayDamage(Number(values.seed), Number(values.damage)));
+else if (values.lives !== undefined) replayed(await replayCrashState(Number(values.lives), Number(values.state)));
+else {
   const onProgress = (done: number) => say(`${done} states`);
   const run = values.corruption ? corruptionSweep : crashStates;
   // All that one seed has of damage.
@@ -28,8 +32,9 @@ if (values.lives === undefined) {
   const { cases, findings } = await run({ seed: Number(values.seed), cases: most, onProgress });
   say(`${cases} states, ${findings.length} findings`);
   stop(findings);
-} else {
-  const finding = await replayCrashState(Number(values.lives), Number(values.state));
+}
+
+function replayed(finding: string | undefined): void {
   say(finding === undefined ? 'nothing was found' : 'found:');
   stop(finding === undefined ? [] : [finding]);
 }

@@ -6,6 +6,8 @@ import { PROJECT_DIR } from '../project.ts';
 
 /** Short-lived objects are what such runs make, and two at a time share a cache: a larger nursery is slower than this one. */
 export const NODE_FLAGS = ['--enable-source-maps', '--min-semi-space-size=8', '--max-semi-space-size=8'];
+/** For a run that is over before optimized code would have paid: what compiles it takes more time than the run. */
+const SHORT_RUN_FLAGS = ['--max-opt=1', '--single-threaded'];
 /** A line for each finding, and how to see it again. */
 const FINDING = /^seed \d+: found at |^again: /;
 
@@ -15,6 +17,8 @@ export interface Seeds {
   readonly operations: number;
   /** The folder that holds `dist/`; absent: the project's. */
   readonly build?: string;
+  /** A second or so at most. */
+  readonly isShort?: boolean;
   /** Told of each seed that is through, and of how many are so far. */
   readonly onSeed?: (line: string, doneCount: number) => void;
 }
@@ -32,7 +36,8 @@ export interface SeedsRun {
  * Runs seeds in processes of their own, one a core: compiled code without a test runner around it is several times as
  * fast. The first finding ends them all. Rejects where one ends in another way than with its own word on what it found.
  */
-export async function runSeeds({ first, count, operations, build = PROJECT_DIR, onSeed }: Seeds): Promise<SeedsRun> {
+export async function runSeeds(options: Seeds): Promise<SeedsRun> {
+  const { first, count, operations, build = PROJECT_DIR, isShort = false, onSeed } = options;
   const processes = Math.min(availableParallelism(), count);
   const lines: string[] = [];
   let doneCount = 0;
@@ -44,6 +49,7 @@ export async function runSeeds({ first, count, operations, build = PROJECT_DIR, 
       process.execPath,
       [
         ...NODE_FLAGS,
+        ...(isShort ? SHORT_RUN_FLAGS : []),
         file,
         '--tally',
         ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
