@@ -37,8 +37,9 @@ interface MayNameLeases {
 
 /** The frame with every token as the encoder is to write it. The frame itself is left as it is. */
 export function withWireTokens(frame: CollectorFrame | CoordinatorFrame): object {
-  const { lease, leases, ended, substitute } = frame as MayNameLeases;
+  const { lease, leases } = frame as MayNameLeases;
   if (lease === undefined && leases === undefined) return frame;
+  const { ended, substitute } = frame as MayNameLeases;
   const copy = { ...frame } as MayNameLeases;
   if (typeof lease === 'number') copy.lease = new WireToken(lease);
   if (Array.isArray(leases)) copy.leases = leases.map(withWireToken);

@@ -1,5 +1,5 @@
 /** Requests with a key: the same one again is answered as the first time. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ENDED_KEYS_MAX, ENDED_KEYS_MS } from '../../protocol/limits.ts';
 import type { AcquireTerms } from './commands.ts';
 import { encodeHolder, type Holder } from './holder.ts';
@@ -85,5 +85,5 @@ export function holderName(holder: Holder): string {
 export function bodyDigest(terms: AcquireTerms): string {
   const { resource, ttlMs, where, strategy, sticky, waitMs, count } = terms;
   const text = JSON.stringify([resource, ttlMs, where ?? null, strategy, sticky, waitMs ?? 0, count]);
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }

@@ -176,7 +176,7 @@ export class ResourcePool<A extends PoolAddress> {
     const rpw = columns.rpw[slot]!;
     const isEligible = this.#wholeIndex.eligible.has(slot);
     for (const { index, where } of this.#indexed) {
-      if (where.mayTurn(rpwBefore, rpw)) index!.assign(slot, where.holds(address), isEligible);
+      if (where.readsRpw && where.mayTurn(rpwBefore, rpw)) index!.assign(slot, where.holds(address), isEligible);
       index!.keysChanged(slot);
     }
   }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CLOSE } from '../../protocol/codes.ts';
 import type { CoordinatorFrame, HelloFrame, SessionLimits } from '../../protocol/frames.ts';
 import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
@@ -301,5 +301,5 @@ export class SessionHub {
 }
 
 function sha256(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }

@@ -27,17 +27,18 @@ export type MakeFrame = (world: Asking, client: SimClient) => Asked | undefined;
 export function acquire({ random, settings }: Asking, client: SimClient): AcquireAsked {
   const { asking, resources, ttlMs, unitMs } = settings;
   const strategy = random.chance(asking.strategyShare);
-  return {
+  const frame: AcquireAsked = {
     type: 'acquire',
     resource: random.chance(UNKNOWN_RESOURCE_CHANCE) ? UNKNOWN_RESOURCE : random.pick(resources),
     ttl_ms: Math.ceil(random.magnitude(100, ttlMs)),
-    ...(random.chance(asking.whereShare) ? { where: random.pick(asking.wheres) } : {}),
-    ...(strategy && random.chance(0.8) ? { strategy: drawStrategy(random) } : {}),
-    ...(!strategy && random.chance(0.1) ? { sticky: `page ${random.below(STICKY_TEXTS)}` } : {}),
-    ...(random.chance(asking.waitShare) ? { wait_ms: Math.ceil(random.magnitude(10 * unitMs, ttlMs)) } : {}),
-    ...(random.chance(asking.countShare) ? { count: 1 + random.below(COUNT_MAX) } : {}),
-    ...(random.chance(asking.keyShare) ? { key: client.acquires.newKey() } : {}),
   };
+  if (random.chance(asking.whereShare)) frame.where = random.pick(asking.wheres);
+  if (strategy && random.chance(0.8)) frame.strategy = drawStrategy(random);
+  if (!strategy && random.chance(0.1)) frame.sticky = `page ${random.below(STICKY_TEXTS)}`;
+  if (random.chance(asking.waitShare)) frame.wait_ms = Math.ceil(random.magnitude(10 * unitMs, ttlMs));
+  if (random.chance(asking.countShare)) frame.count = 1 + random.below(COUNT_MAX);
+  if (random.chance(asking.keyShare)) frame.key = client.acquires.newKey();
+  return frame;
 }
 
 /** The same once more, by its key; now and then it isn't the same. */
@@ -83,12 +84,10 @@ export function settle(
 ): Asked | undefined {
   const lease = pickToken(random, among);
   if (lease === undefined) return undefined;
-  return {
-    type,
-    lease,
-    ...(random.chance(0.3) ? { requests: random.below(100) } : {}),
-    ...(random.chance(0.4) ? { outcome: drawOutcome(random, settings.asking.bannedShare) } : {}),
-  };
+  const frame: Extract<Asked, { type: 'release' | 'report' }> = { type, lease };
+  if (random.chance(0.3)) frame.requests = random.below(100);
+  if (random.chance(0.4)) frame.outcome = drawOutcome(random, settings.asking.bannedShare);
+  return frame;
 }
 
 function drawOutcome(random: Random, bannedShare: number): Outcome {

@@ -103,8 +103,8 @@ export class SimDisk {
    */
   recover(): Recovered {
     const restored = new Replica(this.#options.domains);
-    const records = packr.unpack(snapshotOf(this.#follower)) as SnapshotRecord[];
-    for (const record of records) restored.restore(record);
+    const snapshot = packr.pack([...this.#follower.encode()]);
+    for (const record of packr.unpack(snapshot) as SnapshotRecord[]) restored.restore(record);
     const [replica, follower] = this.#options.random.chance(0.5)
       ? [restored, this.#follower]
       : [this.#follower, restored];
@@ -112,9 +112,11 @@ export class SimDisk {
     return { replica, position: this.#position, epoch: this.#epoch, clockMs: this.#clockMs };
   }
 
-  /** Whether the follower has come to the same as `live`, byte by byte. Only where all is durable. */
+  /** Whether the follower has come to the same as `live`, value by value in one order. Only where all is durable. */
   agreesWith(live: Replica): boolean {
-    return snapshotOf(live).equals(snapshotOf(this.#follower));
+    const followed = this.#follower.encode();
+    for (const record of live.encode()) if (!isSame(record, followed.next().value)) return false;
+    return followed.next().done === true;
   }
 
   open(process: SimProcess, epoch: number): EventLog {
@@ -179,6 +181,14 @@ export class SimDisk {
   }
 }
 
-function snapshotOf(replica: Replica): Buffer {
-  return packr.pack([...replica.encode()]);
+/** Whether both are written with the same bytes: lists and maps of the same values, in the same order. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || one === null) return Object.is(one, other);
+  if (typeof other !== 'object' || other === null) return false;
+  if (ArrayBuffer.isView(one)) return ArrayBuffer.isView(other) && packr.pack(one).equals(packr.pack(other));
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length && one.every((value, at) => isSame(value, other[at]));
+  }
+  if (Object.getPrototypeOf(one) !== Object.getPrototypeOf(other)) return false;
+  return isSame(Object.entries(one), Object.entries(other));
 }
