@@ -57,7 +57,7 @@ export class CrashImages {
   /** Equal where two disks hold the same as far as a process sees, whatever has become of it on the way there. */
   static contentOf(state: DiskState): string {
     return [...state.namesWith()]
-      .map(([name, number]) => `${name} ${state.files.get(number)!.crc}`)
+      .map(([name, number]) => `${name} ${state.files.get(number)!.digest}`)
       .sort()
       .join(';');
   }

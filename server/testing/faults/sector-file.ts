@@ -4,7 +4,7 @@
  * everything a disk may do with writes that were not synced: drop them, tear them at 512 bytes, reorder them, and put
  * the length there without the data.
  */
-import { crc32 } from 'node:zlib';
+import { hash } from 'node:crypto';
 import { SECTOR_BYTES } from '../../journal/batch.ts';
 
 /** What a sector, or the size, may be found to hold. */
@@ -32,7 +32,7 @@ export class SectorFile {
   readonly #sectors: ReadonlyMap<number, Versions<Buffer>>;
   /** All of it in one piece, once somebody has read much of it: many images share one file. */
   #bytes: Buffer | undefined;
-  #crc: number | undefined;
+  #digest: string | undefined;
 
   private constructor(sizes: Versions<number>, sectors: ReadonlyMap<number, Versions<Buffer>>) {
     this.sizes = sizes;
@@ -52,11 +52,11 @@ export class SectorFile {
     return this.sizes.at(-1)!.value;
   }
 
-  /** Of all of it as it is read. */
-  get crc(): number {
+  /** Of all of it as it is read. No CRC: where batches end in their own, that of the whole says next to nothing. */
+  get digest(): string {
     this.#bytes ??= this.#newest();
-    this.#crc ??= crc32(this.#bytes);
-    return this.#crc;
+    this.#digest ??= hash('sha1', this.#bytes, 'base64');
+    return this.#digest;
   }
 
   /** By their place; those that are missing are zeros. */
