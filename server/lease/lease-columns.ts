@@ -20,26 +20,33 @@ const LEASES_PER_RECORD = 8_192;
 
 type LeasesRecord = RecordOf<'leases'>;
 
+/** Room for `total` leases and some more: the first grant after a start isn't to wait until all have moved elsewhere. */
+function roomFor(total: number): number {
+  return total + (total >> 3) + 64;
+}
+
 /** Leases that are read, until the last of them is there. */
 export class RestoredLeases {
   readonly #tokens: Float64Array;
   readonly #rows: Int32Array;
   /** Of their holders. */
   readonly #sessions: (Session | undefined)[] = [];
+  readonly #total: number;
   #count = 0;
 
   constructor(total: number) {
-    this.#tokens = new Float64Array(total);
-    this.#rows = new Int32Array(total);
+    this.#total = total;
+    this.#tokens = new Float64Array(roomFor(total));
+    this.#rows = new Int32Array(roomFor(total));
     this.#sessions.length = total;
   }
 
   get isComplete(): boolean {
-    return this.#count === this.#tokens.length;
+    return this.#count === this.#total;
   }
 
   put(rank: number, token: number, row: number, session: Session | undefined): void {
-    if (!(rank < this.#tokens.length) || this.#tokens[rank] !== 0) throw new Error(`two leases have rank ${rank}`);
+    if (!(rank < this.#total) || this.#tokens[rank] !== 0) throw new Error(`two leases have rank ${rank}`);
     this.#tokens[rank] = token;
     this.#rows[rank] = row;
     this.#sessions[rank] = session;
@@ -48,7 +55,7 @@ export class RestoredLeases {
 
   /** Into the table, and to their sessions, in the order in which they were granted. */
   moveTo(table: LeaseTable): void {
-    table.fill(this.#tokens, this.#rows);
+    table.fill(this.#tokens, this.#rows, this.#count);
     for (let rank = 0; rank < this.#count; rank += 1) {
       this.#sessions[rank]?.leases.add(table.rows.at(this.#rows[rank]!));
     }
@@ -144,6 +151,16 @@ function columnsOf(record: LeasesRecord) {
   for (const [name, { length }] of Object.entries(columns)) {
     if (length !== tokens.length) throw new Error(`${tokens.length} leases have ${length} ${name}`);
   }
+  const { ttlsMs, grantedDays, flags } = columns;
+  if ([ttlsMs, grantedDays].some((column) => column instanceof Float64Array) || !(flags instanceof Uint8Array)) {
+    throw new Error('a TTL, a day or the flags of a lease are no such thing');
+  }
+  if (columns.heldBy.some((index) => !(index < record[4].length))) throw new Error('a lease has no holder');
+  for (const sparse of [record[15], record[16], record[17]]) {
+    for (const [index] of sparse) {
+      if (!(index in tokens)) throw new Error(`something is said of lease ${index} of ${tokens.length}`);
+    }
+  }
   return { ...columns, addresses };
 }
 
@@ -168,7 +185,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   const { rows } = state.leases;
   if (!state.restored) {
     state.restored = new RestoredLeases(total);
-    rows.reserve(total);
+    rows.reserve(roomFor(total));
   }
   const first = rows.addAll(columns);
   for (const [index, fields] of record[15]) rows.terms.set(first + index, decodeTerms(fields));

@@ -13,6 +13,7 @@ import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
 import { endedLease } from './ended-leases.ts';
 import { leaseRecordsOf } from './lease-columns.ts';
 import { leaseDomain } from './lease-domain.ts';
+import { encodeNumbers } from './number-column.ts';
 import { encodeState } from './snapshot.ts';
 import type { Lease, LeaseState } from './state.ts';
 
@@ -126,6 +127,24 @@ describe('a snapshot', () => {
       leaseDomain.restore(restored, cut);
     }
     expect(() => leaseDomain.endReplay!(restored)).toThrow('lacks some of its leases');
+  });
+
+  it.each([
+    ["a fact of a lease that it hasn't", 16, [[10, ['operator', 1_500, false]]], 'something is said of lease 10 of 10'],
+    ['a TTL beyond 32 bits', 10, encodeNumbers(Array.from({ length: 10 }, () => 2 ** 31)), 'a TTL, a day or the flags'],
+    ['a holder that it lacks', 8, encodeNumbers(Array.from({ length: 10 }, () => 1)), 'has no holder'],
+    ['a column that is too short', 9, encodeNumbers([1]), '10 leases have 1 requestIds'],
+    ['leases on no address', 3, encodeNumbers([1, 1]), '1 of 10 leases have an address'],
+    ["tokens that don't rise by their ranks", 5, encodeNumbers([1, 0, 2, 3, 4, 5, 6, 7, 8, 9]), 'comes after'],
+  ] as const)('whose leases have %s is none', (_, field, value, message) => {
+    const bench = new LeaseBench(40, {});
+    bench.granted('b', 1, { count: 10 });
+    const restored = leaseDomain.create();
+    expect(() => {
+      for (const record of encodeState(bench.driver.state)) {
+        leaseDomain.restore(restored, record[0] === 'leases' ? (record.with(field, value) as unknown) : record);
+      }
+    }).toThrow(message);
   });
 
   it('comes from replayed events with the same indexes as from those that were decided', () => {

@@ -74,4 +74,12 @@ describe('LeaseRows', () => {
     lease!.isBanned = false;
     expect([lease!.clamped, lease!.settled, lease!.isBanned]).toEqual([true, true, false]);
   });
+
+  it('keeps nothing of a lease whose row was given up', () => {
+    const rows = new LeaseRows();
+    const holder = { kind: 'secret', secretHash: 'of nobody else' } as const;
+    rows.delete(rows.add(leaseFields({ token: 1, holder, terms: TERMS, revoking: REVOKING, otherRequests: [2] })).row);
+    expect(rows.holders).not.toContain(holder);
+    expect([rows.terms.size, rows.revoking.size, rows.otherRequests.size]).toEqual([0, 0, 0]);
+  });
 });

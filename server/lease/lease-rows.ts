@@ -33,7 +33,7 @@ export interface LeaseColumns {
 /**
  * What is known of the live leases: a row for each, in columns of plain numbers. As objects, a million of them would take
  * several times the memory, and most of a start would go into making them. A row that is given up is used again; there are
- * never more than there were leases at one time.
+ * never more than there were leases at one time, and never fewer again.
  */
 export class LeaseRows {
   tokens = new Float64Array(ROWS_MIN);
@@ -41,9 +41,9 @@ export class LeaseRows {
   addressIds = new Float64Array(ROWS_MIN);
   requestIds = new Float64Array(ROWS_MIN);
   deadlinesMs = new Float64Array(ROWS_MIN);
+  requests = new Float64Array(ROWS_MIN);
   ttlsMs = new Int32Array(ROWS_MIN);
   grantedDays = new Int32Array(ROWS_MIN);
-  requests = new Int32Array(ROWS_MIN);
   flags = new Uint8Array(ROWS_MIN);
   readonly holders: Holder[] = [];
   // What few of them have.
@@ -115,6 +115,7 @@ export class LeaseRows {
     this.terms.delete(row);
     this.revoking.delete(row);
     this.otherRequests.delete(row);
+    this.holders[row] = NOBODY;
     this.#free.push(row);
   }
 
@@ -129,7 +130,7 @@ export class LeaseRows {
     this.deadlinesMs = extended(this.deadlinesMs, new Float64Array(length));
     this.ttlsMs = extended(this.ttlsMs, new Int32Array(length));
     this.grantedDays = extended(this.grantedDays, new Int32Array(length));
-    this.requests = extended(this.requests, new Int32Array(length));
+    this.requests = extended(this.requests, new Float64Array(length));
     this.flags = extended(this.flags, new Uint8Array(length));
     this.expiryPlaces = extended(this.expiryPlaces, new Int32Array(length));
     this.noticePlaces = extended(this.noticePlaces, new Int32Array(length));
@@ -268,6 +269,8 @@ export class LiveLease implements Lease {
 }
 
 const NO_REQUESTS: readonly number[] = [];
+/** What a row without a lease keeps instead of the holder that it had. */
+const NOBODY: Holder = { kind: 'process' };
 
 function flagsOf({ clamped, settled, isBanned }: LeaseFields): number {
   return (clamped ? CLAMPED : 0) | (settled ? SETTLED : 0) | (isBanned ? BANNED : 0);

@@ -47,14 +47,21 @@ export class LeaseTable {
     return lease;
   }
 
-  /** Into an empty table, at once: `tokens`, which rise, and the rows where their leases are. Both are the table's from here on. */
-  fill(tokens: Float64Array, rows: Int32Array): void {
+  /**
+   * Into an empty table, at once: the first `count` of `tokens`, which rise, and the rows where their leases are. Both are the
+   * table's from here on; what they have beyond is room for more.
+   */
+  fill(tokens: Float64Array, rows: Int32Array, count: number): void {
     if (this.#end > 0) throw new Error('a table in use is filled');
-    if (tokens.length === 0) return;
+    if (count === 0) return;
+    for (let slot = 1; slot < count; slot += 1) {
+      if (!(tokens[slot - 1]! < tokens[slot]!))
+        throw new Error(`lease ${tokens[slot]} comes after lease ${tokens[slot - 1]}`);
+    }
     this.#tokens = tokens;
     this.#rowsOf = rows;
-    this.#end = tokens.length;
-    this.#size = tokens.length;
+    this.#end = count;
+    this.#size = count;
   }
 
   /** Of a lease that is in, and in no index beside this any more. */

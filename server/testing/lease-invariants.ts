@@ -25,6 +25,15 @@ export function checkIndexes(state: LeaseState): void {
   checkWaiters(state, pairs);
   checkKeys(state);
 
+  const { terms, revoking, otherRequests } = state.leases.rows;
+  const counts = [terms.size, revoking.size, otherRequests.size];
+  const expected = [
+    leases.filter((lease) => lease.terms).length,
+    leases.filter((lease) => lease.revoking).length,
+    leases.filter((lease) => lease.otherRequests.length > 0).length,
+  ];
+  assert.deepEqual(counts, expected, 'nothing is left of a lease that has ended');
+
   const classes = new Uint32Array(state.ttlClasses.length);
   for (const { ttlMs } of leases) classes[Math.floor(Math.log2(ttlMs))]! += 1;
   assert.deepEqual(state.ttlClasses, classes, 'leases by TTL');
@@ -42,6 +51,10 @@ function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
     checkMembers(tokensOf(leasesOf(state, address)), tokensOf(own), `leases of address ${address.id}`);
     for (const lease of own)
       assert.equal(address.leasedUntilMs(lease.resource), endsAtMs(lease), 'when its pair comes free');
+    for (const id of address.resourceIds) {
+      const isLeased = own.some(({ resource }) => resource === id);
+      assert.equal(address.isLeased(id), isLeased, `whether address ${address.id} is leased for ${id}`);
+    }
     const rests = [...(address.pairs?.values() ?? [])].some((pair) => pair.quarantine ?? pair.coolingUntilMs);
     const isKept = own.length > 0 || rests || address.quarantine !== undefined;
     assert.ok(!address.removed || isKept, `address ${address.id} was removed, and nothing keeps it`);
@@ -81,7 +94,9 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   }
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));
   const heldTokens = new Set(tokensOf(held));
-  for (const { token } of state.notices.values()) assert.ok(heldTokens.has(token), `a notice of lease ${token}`);
+  const noticed = tokensOf(state.notices.values());
+  for (const token of noticed) assert.ok(heldTokens.has(token), `a notice of lease ${token}`);
+  assert.equal(new Set(noticed).size, state.notices.size, 'one notice a lease');
   const withdrawn = leases.filter((lease) => {
     const isAnnounced = lease.revoking !== undefined && lease.revoking.reason !== 'operator';
     return !isAnnounced && withdrawalOf(state.addresses.get(lease.addressId)!, lease) !== undefined;
