@@ -5,7 +5,10 @@ import { operationsArbitrary } from '../testing/model/lease-operations.ts';
 import { MUTANTS } from '../testing/model/mutants.ts';
 import { leaseDomain } from './lease-domain.ts';
 
-describe('lease domain beside the model', () => {
+/** They compute all the time: where others do too, twice as long as usual is nothing. */
+const TIMEOUT_MS = 120_000;
+
+describe('lease domain beside the model', { timeout: TIMEOUT_MS }, () => {
   it('agrees in every answer, and its indexes, snapshots and journal with its state', () => {
     fc.assert(
       fc.property(operationsArbitrary(150), (operations) => runHistory(leaseDomain, operations)),
@@ -14,7 +17,7 @@ describe('lease domain beside the model', () => {
   });
 });
 
-describe('the model catches a domain that', () => {
+describe('the model catches a domain that', { timeout: TIMEOUT_MS }, () => {
   for (const [fault, domain] of Object.entries(MUTANTS)) {
     it(fault, () => {
       const found = fc.check(
