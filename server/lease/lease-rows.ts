@@ -51,13 +51,13 @@ export class LeaseRows {
   readonly revoking = new Map<number, Revoking>();
   readonly otherRequests = new Map<number, readonly number[]>();
 
-  // Where the indexes have them.
-  expiryPlaces = new Int32Array(ROWS_MIN);
-  noticePlaces = new Int32Array(ROWS_MIN);
-  withdrawnPlaces = new Int32Array(ROWS_MIN);
+  // Where the indexes have them. Invariant: of a row without a lease, that none of them has it.
+  expiryPlaces = new Int32Array(ROWS_MIN).fill(NOT_IN_HEAP);
+  noticePlaces = new Int32Array(ROWS_MIN).fill(NOT_IN_HEAP);
+  withdrawnPlaces = new Int32Array(ROWS_MIN).fill(NOT_IN_HEAP);
   /** Neighbours in the list of the lease's session. */
-  before = new Int32Array(ROWS_MIN);
-  after = new Int32Array(ROWS_MIN);
+  before = new Int32Array(ROWS_MIN).fill(UNLISTED);
+  after = new Int32Array(ROWS_MIN).fill(UNLISTED);
 
   readonly #free: number[] = [];
   /** Rows from here on have never been used. */
@@ -87,7 +87,6 @@ export class LeaseRows {
     if (lease.terms) this.terms.set(row, lease.terms);
     if (lease.revoking) this.revoking.set(row, lease.revoking);
     if (lease.otherRequests.length > 0) this.otherRequests.set(row, lease.otherRequests);
-    this.#unplace(row, row + 1);
     return this.at(row);
   }
 
@@ -105,7 +104,6 @@ export class LeaseRows {
     this.grantedDays.set(columns.grantedDays, first);
     this.requests.set(columns.requests, first);
     this.flags.set(columns.flags, first);
-    this.#unplace(first, end);
     this.#end = end;
     return first;
   }
@@ -132,19 +130,11 @@ export class LeaseRows {
     this.grantedDays = extended(this.grantedDays, new Int32Array(length));
     this.requests = extended(this.requests, new Float64Array(length));
     this.flags = extended(this.flags, new Uint8Array(length));
-    this.expiryPlaces = extended(this.expiryPlaces, new Int32Array(length));
-    this.noticePlaces = extended(this.noticePlaces, new Int32Array(length));
-    this.withdrawnPlaces = extended(this.withdrawnPlaces, new Int32Array(length));
-    this.before = extended(this.before, new Int32Array(length));
-    this.after = extended(this.after, new Int32Array(length));
-  }
-
-  #unplace(row: number, end: number): void {
-    this.expiryPlaces.fill(NOT_IN_HEAP, row, end);
-    this.noticePlaces.fill(NOT_IN_HEAP, row, end);
-    this.withdrawnPlaces.fill(NOT_IN_HEAP, row, end);
-    this.before.fill(UNLISTED, row, end);
-    this.after.fill(UNLISTED, row, end);
+    this.expiryPlaces = extended(this.expiryPlaces, new Int32Array(length).fill(NOT_IN_HEAP));
+    this.noticePlaces = extended(this.noticePlaces, new Int32Array(length).fill(NOT_IN_HEAP));
+    this.withdrawnPlaces = extended(this.withdrawnPlaces, new Int32Array(length).fill(NOT_IN_HEAP));
+    this.before = extended(this.before, new Int32Array(length).fill(UNLISTED));
+    this.after = extended(this.after, new Int32Array(length).fill(UNLISTED));
   }
 }
 
