@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -23,6 +25,14 @@ const ORDER = [
   'fuzz-sockets',
 ];
 
+/** Installed by `pregate`, where that can be. */
+const NODE_24 = resolve(
+  import.meta.dirname,
+  `server/testing/node-24/node_modules/node-${process.platform}-${process.arch}/bin/node`,
+);
+const hasNode24 = existsSync(NODE_24);
+process.stdout.write(`What is only computed runs on Node ${hasNode24 ? '24' : process.version}.\n`);
+
 class InOrder extends BaseSequencer {
   override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
@@ -41,6 +51,7 @@ class InOrder extends BaseSequencer {
  */
 export default defineConfig({
   test: {
+    env: hasNode24 ? { COMPUTING_NODE: NODE_24 } : {},
     globalSetup: 'server/testing/build.ts',
     include: ['{protocol,server,examples}/**/*.gate.test.ts'],
     testTimeout: 600_000,

@@ -1,5 +1,6 @@
 import type { LeaseEnd } from '../../protocol/codes.ts';
-import type { EndedLease, Lease } from './state.ts';
+import type { LeaseFields } from './lease-rows.ts';
+import type { EndedLease } from './state.ts';
 
 /** Ended leases that are remembered, for a late report and a second release: so many at most … */
 export const ENDED_LEASES_MAX = 100_000;
@@ -44,7 +45,7 @@ export class EndedLeases implements Iterable<EndedLease> {
 }
 
 /** What there is to remember of `lease`, which ends. */
-export function endedLease(lease: Lease, end: LeaseEnd, endedAtMs: number): EndedLease {
+export function endedLease(lease: LeaseFields, end: LeaseEnd, endedAtMs: number): EndedLease {
   return {
     token: lease.token,
     resource: lease.resource,

@@ -6,6 +6,7 @@
  */
 import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
+import { endedLease } from './ended-leases.ts';
 import { existing } from './existing.ts';
 import { encodeLeases, restoreLeases } from './lease-columns.ts';
 import { indexLease, usageChanged } from './lease-index.ts';
@@ -102,15 +103,15 @@ export function restoreState(state: LeaseState, value: unknown): void {
     case 'leases':
       return restoreLeases(state, record);
     case 'ended': {
-      state.ended.add({ ...decodeLease(state, record[2]), end: record[3], endedAtMs: record[4] });
+      state.ended.add(endedLease(decodeLease(state, record[2]), record[3], record[4]));
       return;
     }
     case 'waiter':
       return restoreWaiter(state, record);
     case 'key': {
       const [, , holder, key, body, waiter, leases, liveCount, endedAtMs] = record;
-      const entry = { key, body, waiter: waiter ?? undefined, leases: [...leases], liveCount };
-      keysOf(state, holder).put({ ...entry, endedAtMs: endedAtMs ?? undefined });
+      const [own, ended] = [waiter ?? undefined, endedAtMs ?? undefined];
+      keysOf(state, holder).put({ key, body, waiter: own, leases: [...leases], liveCount, endedAtMs: ended });
       return;
     }
     case 'stage': {

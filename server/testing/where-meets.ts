@@ -5,13 +5,23 @@ import type { Attributes } from '../lease/where.ts';
 export function meets(where: Where, it: Attributes): boolean {
   const { address, country, rpw, resource_ids: resourceIds, labels, and, or, not } = where;
   if (address && !textMeets(address, it.address)) return false;
-  if (country && !textMeets(lowerCase(country), it.country.toLowerCase())) return false;
+  if (country && !textMeets(lowerCase(country), lowerName(it.country))) return false;
   if (rpw && !integerMeets(rpw, it.rpw)) return false;
   if (resourceIds && !setMeets(resourceIds, it.resourceIds)) return false;
   if (labels && !labelsMeet(labels, it.labels ?? {})) return false;
-  if (and && !and.every((part) => meets(part, it))) return false;
-  if (or && !or.some((part) => meets(part, it))) return false;
+  if (and && !meetsAll(and, it)) return false;
+  if (or && !meetsAny(or, it)) return false;
   return !not || !meets(not, it);
+}
+
+function meetsAll(parts: readonly Where[], it: Attributes): boolean {
+  for (const part of parts) if (!meets(part, it)) return false;
+  return true;
+}
+
+function meetsAny(parts: readonly Where[], it: Attributes): boolean {
+  for (const part of parts) if (meets(part, it)) return true;
+  return false;
 }
 
 function setMeets(operators: SetOperators, ids: readonly number[]): boolean {
@@ -23,11 +33,13 @@ function setMeets(operators: SetOperators, ids: readonly number[]): boolean {
 }
 
 function labelsMeet(asked: NonNullable<Where['labels']>, own: Readonly<Record<string, string>>): boolean {
-  return Object.entries(asked).every(([name, operators]) => {
+  for (const name of namesIn(asked)) {
+    const operators = asked[name]!;
     const label = Object.hasOwn(own, name) ? own[name] : undefined;
     if (operators.exists !== undefined && operators.exists !== (label !== undefined)) return false;
-    return textMeets(operators, label);
-  });
+    if (!textMeets(operators, label)) return false;
+  }
+  return true;
 }
 
 function textMeets(operators: TextOperators, text: string | undefined): boolean {
@@ -51,8 +63,10 @@ function integerMeets(operators: IntegerOperators, figure: number): boolean {
   return !between || (between[0] <= figure && figure <= between[1]);
 }
 
-/** Conditions are looked at again and again: each is brought to lower case once. */
+// Conditions and addresses are looked at again and again: what is made of them is made once.
 const lowerCased = new WeakMap<TextOperators, TextOperators>();
+const lowerNames = new Map<string, string>();
+const names = new WeakMap<object, readonly string[]>();
 
 function lowerCase(operators: TextOperators): TextOperators {
   let lower = lowerCased.get(operators);
@@ -61,4 +75,23 @@ function lowerCase(operators: TextOperators): TextOperators {
     lowerCased.set(operators, lower);
   }
   return lower;
+}
+
+/** Of a country: there are few. */
+function lowerName(name: string): string {
+  let lower = lowerNames.get(name);
+  if (lower === undefined) {
+    lower = name.toLowerCase();
+    lowerNames.set(name, lower);
+  }
+  return lower;
+}
+
+function namesIn(asked: object): readonly string[] {
+  let found = names.get(asked);
+  if (!found) {
+    found = Object.keys(asked);
+    names.set(asked, found);
+  }
+  return found;
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { COMPUTING_NODE } from '../computing-node.ts';
 import { PROJECT_DIR } from '../project.ts';
 import { NODE_FLAGS } from '../simulation/seeds.ts';
 import type { FaultRun, FaultRunResult } from './fault-run.ts';
@@ -14,7 +15,7 @@ export function inOwnProcess(file: string, name: string, build: string = PROJECT
   return ({ seed, cases, onProgress }) => {
     const runner = join(build, 'dist/server/testing/faults/run-fault.js');
     const flags = ['--seed', String(seed), '--cases', String(cases)];
-    const child = spawn(process.execPath, [...NODE_FLAGS, runner, file, name, ...flags], {
+    const child = spawn(COMPUTING_NODE, [...NODE_FLAGS, runner, file, name, ...flags], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let last = '';

@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { COMPUTING_NODE } from '../computing-node.ts';
 import { type Bug, planter } from '../plant.ts';
 import { inOwnProcess } from './in-own-process.ts';
 import { CRASH_BUGS, DAMAGE_BUGS, FOUND_AT } from './journal-bugs.ts';
@@ -43,6 +44,6 @@ function findingsIn(bug: Bug, file: string, name: string, cases: number): Promis
 function lookedAt(build: string, flags: string): Promise<string | undefined> {
   const runner = join(build, 'dist/server/testing/faults/run-crash-states.js');
   return new Promise((done) => {
-    execFile(process.execPath, [runner, ...flags.split(' ')], (error, stdout) => done(error ? stdout : undefined));
+    execFile(COMPUTING_NODE, [runner, ...flags.split(' ')], (error, stdout) => done(error ? stdout : undefined));
   });
 }

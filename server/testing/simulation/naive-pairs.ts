@@ -93,6 +93,7 @@ export function firstServable(
   liveCount: number,
   nowMs: number,
 ): Waiter | undefined {
+  if (waiters.length === 0) return undefined;
   const present = waiters.filter(({ session }) => session.suspendedUntilMs === undefined);
   if (present.length === 0) return undefined;
   const addresses = serving(state, resource.id);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { COMPUTING_NODE } from '../computing-node.ts';
 import { PROJECT_DIR } from '../project.ts';
 
 /** Short-lived objects are what such runs make, and two at a time share a cache: a larger nursery is slower than this one. */
@@ -19,6 +20,8 @@ export interface Seeds {
   readonly build?: string;
   /** A second or so at most. */
   readonly isShort?: boolean;
+  /** That runs them; absent: the one for what is only computed. */
+  readonly node?: string;
   /** Told of each seed that is through, and of how many are so far. */
   readonly onSeed?: (line: string, doneCount: number) => void;
 }
@@ -37,7 +40,7 @@ export interface SeedsRun {
  * fast. The first finding ends them all. Rejects where one ends in another way than with its own word on what it found.
  */
 export async function runSeeds(options: Seeds): Promise<SeedsRun> {
-  const { first, count, operations, build = PROJECT_DIR, isShort = false, onSeed } = options;
+  const { first, count, operations, build = PROJECT_DIR, isShort = false, node = COMPUTING_NODE, onSeed } = options;
   const processes = Math.min(availableParallelism(), count);
   const lines: string[] = [];
   let doneCount = 0;
@@ -46,7 +49,7 @@ export async function runSeeds(options: Seeds): Promise<SeedsRun> {
     const seeds = Math.ceil((count - index) / processes);
     const flags = { seed: first + index, seeds, step: processes, operations };
     return spawn(
-      process.execPath,
+      node,
       [
         ...NODE_FLAGS,
         ...(isShort ? SHORT_RUN_FLAGS : []),

@@ -13,6 +13,9 @@ const CLOCK_MARK_MAX_LOW_MS = 60_000;
 /** Timers are this much late, and a turn takes a while. */
 const CLOCK_MARK_SLACK_MS = 5;
 
+/** Of one resource, while they are counted. */
+const pairCounts = new Uint32Array(PAIR_STATES.length);
+
 /** The pairs of the resources that something has happened to: as many in each state as there must be. */
 export function checkTouched(state: LeaseState, history: History, findings: Findings): void {
   if (history.touched.size === 0) return;
@@ -134,7 +137,7 @@ function checkCounts(state: LeaseState, history: History, findings: Findings, id
   const waitCount = history.waits.countOf(id);
   if (queue.size !== waitCount) findings.report('waiting', `${queue.size} wait for resource ${id}, not ${waitCount}`);
   const addresses = serving(state, id);
-  const counts = new Uint32Array(PAIR_STATES.length);
+  const counts = pairCounts.fill(0);
   for (const address of addresses) counts[PAIR_STATES.indexOf(stateOf(address, id))]! += 1;
   if (pool.size !== addresses.length) {
     findings.report('pairs', `resource ${id} has ${pool.size} pairs, of ${addresses.length} addresses`);
