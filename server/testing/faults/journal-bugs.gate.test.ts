@@ -34,7 +34,7 @@ function findingsIn(bug: Bug, file: string, name: string, cases: number): Promis
   return plant(bug, async (build) => {
     const found = await lookedAt(build, FOUND_AT.get(bug.name) ?? '--lives 1000000 --state 0');
     if (found !== undefined) return found;
-    const { findings } = await inOwnProcess(file, name, build)({ seed: 1, cases });
+    const { findings } = await inOwnProcess(file, name, { build, node: COMPUTING_NODE })({ seed: 1, cases });
     process.stdout.write(`${bug.name} is found elsewhere than FOUND_AT says: ${findings.join()}\n`);
     return findings.join('\n');
   });
