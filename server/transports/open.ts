@@ -1,7 +1,6 @@
 import type { Transport, TransportOptions } from './transport.ts';
 import { openUwsWith } from './uws.ts';
 import { loadUws, type UwsModule } from './uws-module.ts';
-import { openWs } from './ws.ts';
 
 /** `auto`: uWebSockets.js where it can be loaded, else ws. */
 export const TRANSPORT_KINDS = ['auto', 'uws', 'ws'] as const;
@@ -32,6 +31,12 @@ export async function openTransport(
     return openWs(options);
   }
   return openUwsWith(uws, options);
+}
+
+/** Loaded only where it serves: a start has enough to load. */
+async function openWs(options: TransportOptions): Promise<Transport> {
+  const ws = await import('./ws.ts');
+  return ws.openWs(options);
 }
 
 /** The library's own message runs over several lines, Node's over a list of files. */
