@@ -111,6 +111,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
     case 'key': {
       const [, , holder, key, body, waiter, leases, liveCount, endedAtMs] = record;
       const [own, ended] = [waiter ?? undefined, endedAtMs ?? undefined];
+      // Written out: on Node 20 what is added to a spread gives each object a hidden class of its own.
       keysOf(state, holder).put({ key, body, waiter: own, leases: [...leases], liveCount, endedAtMs: ended });
       return;
     }
