@@ -46,6 +46,7 @@ ENV NODE_ENV=production \
 USER node
 VOLUME /data
 EXPOSE 7400 7401
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LEASEHOLD_ADMIN_PORT || 7401}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+# Over TLS it asks whether we serve, not who we are.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["node", "-e", "const tls = process.env.LEASEHOLD_ADMIN_TLS_CERT; if (tls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`http${tls ? 's' : ''}://127.0.0.1:${process.env.LEASEHOLD_ADMIN_PORT || 7401}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # A list, not a line for a shell: SIGTERM reaches the coordinator itself, which then drains, flushes and exits with 0.
 CMD ["node", "--enable-source-maps", "dist/server/main.js"]

@@ -1,5 +1,5 @@
-/** The demo's child processes: real ones, so that they can really be killed. None outlives the demo. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** The child processes of examples: real ones, so that they can really be killed. None outlives its example. */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,7 +11,7 @@ const COLLECTOR = join(import.meta.dirname, 'reference-client.js');
 
 /** A child that was asked to stop and hasn't by then is killed; its exit says so. */
 const STOP_MS_MAX = 15_000;
-const HEALTHY_MS_MAX = 20_000;
+const READY_MS_MAX = 60_000;
 const POLL_MS = 10;
 /** Last lines of a child's output kept, to show when it fails. */
 const LINES_KEPT = 40;
@@ -23,31 +23,43 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly options?: Pick<SpawnOptions, 'cwd' | 'uid' | 'gid'>;
+  readonly onLine?: (line: string) => void;
+  /** What `stop` asks with; default: SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
+  /** What nothing is asked with any more; default: SIGKILL. */
+  readonly killSignal?: NodeJS.Signals;
+}
+
 export class Child {
   readonly exited: Promise<Exit>;
   exit: Exit | undefined;
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
-  static readonly #alive = new Set<ChildProcess>();
+  readonly #stopSignal: NodeJS.Signals;
+  readonly #killSignal: NodeJS.Signals;
+  static readonly #alive = new Set<Child>();
 
-  constructor(args: readonly string[], onLine: (line: string) => void = () => {}) {
-    this.#process = spawn(process.execPath, ['--enable-source-maps', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: environment(),
-    });
-    Child.#alive.add(this.#process);
+  constructor({ command, args, options, onLine, stopSignal = 'SIGTERM', killSignal = 'SIGKILL' }: Program) {
+    this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+    this.#stopSignal = stopSignal;
+    this.#killSignal = killSignal;
+    Child.#alive.add(this);
     for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
       createInterface(stream).on('line', (line) => {
         this.#lines.push(line);
         if (this.#lines.length > LINES_KEPT) this.#lines.shift();
-        onLine(line);
+        onLine?.(line);
       });
     }
     // `close` comes after the last line of output, `exit` may come before it.
     this.exited = new Promise((resolve, reject) => {
       this.#process.once('error', reject);
       this.#process.once('close', (code, signal) => {
-        Child.#alive.delete(this.#process);
+        Child.#alive.delete(this);
         this.exit = { code, signal };
         resolve(this.exit);
       });
@@ -64,8 +76,8 @@ export class Child {
   }
 
   async stop(): Promise<Exit> {
-    this.kill('SIGTERM');
-    const timer = setTimeout(() => this.kill('SIGKILL'), STOP_MS_MAX);
+    this.kill(this.#stopSignal);
+    const timer = setTimeout(() => this.kill(this.#killSignal), STOP_MS_MAX);
     try {
       return await this.exited;
     } finally {
@@ -75,8 +87,13 @@ export class Child {
 
   /** For the last moment of this process, when nothing can be awaited any more. */
   static killAll(): void {
-    for (const child of Child.#alive) child.kill('SIGKILL');
+    for (const child of Child.#alive) child.kill(child.#killSignal);
   }
+}
+
+/** A program of ours, as it was built. */
+function nodeProgram(args: readonly string[]): Program {
+  return { command: process.execPath, args: ['--enable-source-maps', ...args] };
 }
 
 /** An entry of `GET /v1/leases`, as far as the demo reads it. */
@@ -100,13 +117,13 @@ export class CoordinatorProcess {
     this.#args = [COORDINATOR, ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)])];
   }
 
-  /** Resolves once it says that it is healthy. */
+  /** Resolves once it says that it is ready. */
   async start(signal: AbortSignal): Promise<void> {
-    const child = new Child(this.#args);
+    const child = new Child(nodeProgram(this.#args));
     this.#child = child;
-    await until('the coordinator to be healthy', HEALTHY_MS_MAX, signal, async () => {
+    await until('the coordinator to be ready', READY_MS_MAX, signal, async () => {
       if (child.exit) throw new Error(`the coordinator didn't start:\n${child.output}`);
-      const response = await fetch(`${this.#adminUrl}/healthz`, { signal }).catch(() => undefined);
+      const response = await fetch(`${this.#adminUrl}/readyz`, { signal }).catch(() => undefined);
       await response?.body?.cancel();
       return response?.ok || undefined;
     });
@@ -154,9 +171,13 @@ export class CollectorProcess extends Child {
     const given = Object.entries({ url, name, resource, country, target, ...paces }).filter(
       ([, value]) => value !== undefined,
     );
-    super([COLLECTOR, '--tell-target', ...given.flatMap(([flag, value]) => [`--${flag}`, String(value)])], (line) => {
-      const event = parseEvent(line);
-      if (event && events.length < EVENTS_MAX) events.push({ ...event, atMs: performance.now() });
+    const args = [COLLECTOR, '--tell-target', ...given.flatMap(([flag, value]) => [`--${flag}`, String(value)])];
+    super({
+      ...nodeProgram(args),
+      onLine: (line) => {
+        const event = parseEvent(line);
+        if (event && events.length < EVENTS_MAX) events.push({ ...event, atMs: performance.now() });
+      },
     });
     this.name = name;
     this.resource = resource;

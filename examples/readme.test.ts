@@ -1,14 +1,18 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dataFolder, startCoordinator } from '../server/testing/coordinator-process.ts';
+import { isSkipped } from '../server/testing/is-skipped.ts';
 import { openProxies } from './demo-proxies.ts';
 import { openSite } from './demo-site.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const run = promisify(execFile);
+const whyNoOpenssl = spawnSync('openssl', ['version']).status === 0 ? undefined : 'openssl is not installed';
 
 /** What the README shows is what there is: its commands and its ten lines are run here. */
 describe('the README', () => {
@@ -36,17 +40,44 @@ describe('the README', () => {
     const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
     const { dir } = await dataFolder();
     const coordinator = await startCoordinator(['--data-dir', dir, '--pool', join(ROOT, 'examples/pool.json')]);
-    const commands = [...readme.matchAll(/^curl (?:-X ([A-Z]+) )?(?:-d '([^']*)' )?'?localhost:7401([^\s']+)/gm)];
-    expect(commands).toHaveLength(readme.match(/^curl /gm)!.length);
+    const commands = [
+      ...readme.matchAll(
+        /^curl (?:-X ([A-Z]+) )?(?:-H 'Content-Type: (\S+)' )?(?:-d (?:'([^']*)'|@(\S+)) )?'?localhost:7401([^\s']+)/gm,
+      ),
+    ];
+    expect(commands).toHaveLength(readme.match(/^curl (?!--cacert|-N)/gm)!.length);
     let lease = 0;
-    for (const [, method, body, path = ''] of commands) {
+    for (const [, method, type, given, file, path = ''] of commands) {
       const url = `http://127.0.0.1:${coordinator.adminPort}${path.replace('/N', `/${lease}`)}`;
-      const init = body === undefined ? { method: method ?? 'GET' } : { method: method ?? 'POST', body };
+      const body = file === undefined ? given : await readFile(join(ROOT, file), 'utf8');
+      const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type };
+      const init = body === undefined ? { method: method ?? 'GET' } : { method: method ?? 'POST', body, headers };
       const response = await fetch(url, init);
       expect([path, response.ok]).toEqual([path, true]);
+      const text = await response.text();
+      if (!response.headers.get('content-type')?.includes('json')) {
+        expect(text).not.toBe('');
+        continue;
+      }
       // The lease N of the commands that follow.
-      lease = ((await response.json()) as { lease?: number }).lease ?? lease;
+      lease = (JSON.parse(text) as { lease?: number }).lease ?? lease;
     }
+  });
+
+  it.skipIf(isSkipped('the TLS commands of the README', whyNoOpenssl))('shows how to serve with TLS', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const makeCertificate = /^openssl req (?:.*\\\n)*.*$/m.exec(readme)![0];
+    const flags = /^npm start -- (.*--tls-cert.*)$/m.exec(readme)![1]!.split(' ');
+    const [, authority, path] = /^curl --cacert (\S+) https:\/\/localhost:7401(\S+)$/m.exec(readme)!;
+    const { dir } = await dataFolder();
+    const folder = join(dir, '..');
+    await run('sh', ['-c', makeCertificate], { cwd: folder });
+    const inFolder = flags.map((flag) => (flag.startsWith('--') ? flag : join(folder, flag)));
+    const coordinator = await startCoordinator(['--data-dir', dir, ...inFolder]);
+    const ca = await readFile(join(folder, authority!), 'utf8');
+    const [response] = await once(get(`https://localhost:${coordinator.adminPort}${path}`, { ca }), 'response');
+    response.resume();
+    expect(response.statusCode).toBe(200);
   });
 
   it('names a package entry that another package can import, with its types', async () => {

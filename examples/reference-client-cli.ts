@@ -5,6 +5,7 @@ import { LeaseholdError } from '../protocol/client.ts';
 import type { CollectorOptions } from './reference-client.ts';
 
 const USAGE = `usage: reference-client --url ws://HOST:PORT --resource ID --target URL
+  --url wss://HOST:PORT  where the coordinator has TLS; NODE_EXTRA_CA_CERTS names the file of an authority of your own
   --name NAME            in the coordinator's logs (default: collector-PID)
   --country CODE         only addresses of this country
   --ttl-ms MS            of a lease, which is renewed while it is needed (default: 5000)

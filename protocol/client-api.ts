@@ -12,10 +12,17 @@ export interface ReconnectOptions extends Partial<BackoffBounds> {
 }
 
 export interface ConnectOptions {
-  /** `ws://127.0.0.1:7400` */
+  /**
+   * `ws://127.0.0.1:7400`, or `wss://…` where the coordinator has TLS. In Node an authority of one's own is trusted by
+   * the variable NODE_EXTRA_CA_CERTS, or by a `WebSocket` that extends the one of `ws` and gives it `ca`.
+   */
   readonly url: string;
   /** A name for people and logs. */
   readonly client?: string;
+  /**
+   * `lh_…`, where the coordinator asks for one. Beyond the limit of its client an `acquire` fails with `rate_limited` and
+   * `retryAfterMs`; automatic renewals are repeated then.
+   */
   readonly apiKey?: string;
   /** Default: msgpack. */
   readonly encoding?: 'msgpack' | 'json';
@@ -83,6 +90,19 @@ export interface ExplainOptions extends AcquireTerms {
 export interface Explanation {
   readonly would: 'grant' | 'queue' | 'refuse';
   readonly why: Why;
+}
+
+export interface CountOptions {
+  readonly counter: string;
+  /** May be negative; 0 reads, unless a key is given. */
+  readonly by: number;
+  /**
+   * Makes the count idempotent for the session and 10 minutes: the same key gives the same value and counts nothing. By
+   * default each count has a key of its own, so that it is sent again where a broken connection left no answer.
+   */
+  readonly key?: string;
+  /** Gives up waiting; the count may have been made. */
+  readonly signal?: AbortSignal;
 }
 
 /** What the holder says of its work through the address. */
@@ -179,6 +199,13 @@ export interface Client extends AsyncDisposable {
   acquireMany(options: AcquireManyOptions): Promise<Lease[]>;
   /** What `acquire` would be answered now, without any effect. */
   explain(options: ExplainOptions): Promise<Explanation>;
+  /**
+   * Adds to a durable counter; resolves to what it came to. Never counts twice: where the connection broke and the
+   * session was resumed (as after a crash of the coordinator), the count is sent again with its key. Where the session
+   * was lost, it rejects with `disconnected`, and whether it was made isn't known: give `resumeWindowMs` to `connect`. At
+   * most 1,024 at once; another one rejects with `too_many`.
+   */
+  count(options: CountOptions): Promise<number>;
   ping(): Promise<void>;
   /** Returns how to stop listening. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void;

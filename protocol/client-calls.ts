@@ -1,6 +1,13 @@
 /** What a client asks of the coordinator, and what it makes of the answers. */
 import { Acquires } from './client-acquires.ts';
-import type { AcquireManyOptions, AcquireOptions, ExplainOptions, Explanation, Settlement } from './client-api.ts';
+import type {
+  AcquireManyOptions,
+  AcquireOptions,
+  CountOptions,
+  ExplainOptions,
+  Explanation,
+  Settlement,
+} from './client-api.ts';
 import type { Clocks, Moment } from './client-clock.ts';
 import type { Connection } from './client-connection.ts';
 import { LeaseholdError } from './client-errors.ts';
@@ -9,21 +16,37 @@ import type { HeldLease } from './client-lease.ts';
 import { deadlineOf, type Leases } from './client-leases.ts';
 import { type RequestBody, Requests } from './client-requests.ts';
 import type { CoordinatorFrame, QueuedFrame, WelcomeFrame } from './frames.ts';
+import { COUNT_KEYS_MS } from './limits.ts';
+
+/** The coordinator must still know the key of a count when the last repetition of it arrives. */
+const COUNT_TIMEOUT_MS_MAX = COUNT_KEYS_MS / 2;
+
+export interface CallsOptions {
+  readonly connection: Connection;
+  readonly leases: Leases;
+  readonly clocks: Clocks;
+  readonly timeoutMs: number;
+  readonly random: () => number;
+}
 
 export class Calls {
   readonly #connection: Connection;
   readonly #leases: Leases;
   readonly #timeoutMs: number;
+  readonly #random: () => number;
   readonly #requests: Requests;
   readonly #acquires: Acquires;
   #session = '';
   /** The session was ended in words: the coordinator has released what it held. */
   #byeSaid = false;
+  /** Counts that were given a key here. */
+  #keysMade = 0;
 
-  constructor(connection: Connection, leases: Leases, clocks: Clocks, timeoutMs: number) {
+  constructor({ connection, leases, clocks, timeoutMs, random }: CallsOptions) {
     this.#connection = connection;
     this.#leases = leases;
     this.#timeoutMs = timeoutMs;
+    this.#random = random;
     this.#requests = new Requests({
       clocks,
       takeId: () => connection.takeId(),
@@ -58,6 +81,13 @@ export class Calls {
       return { would, why };
     };
     return this.#requests.start({ body, timeoutMs: this.#timeoutMs, signal, onDrop: 'repeat', read });
+  }
+
+  count({ counter, by, key = this.#keyFor(by), signal }: CountOptions): Promise<number> {
+    const body: RequestBody = { type: 'count', counter, by, ...present({ key }) };
+    const timeoutMs = Math.min(this.#timeoutMs, COUNT_TIMEOUT_MS_MAX);
+    const read = (frame: CoordinatorFrame) => answered(frame, 'counted').value;
+    return this.#requests.start({ body, timeoutMs, signal, onDrop: 'repeat', read });
   }
 
   async ping(): Promise<void> {
@@ -95,6 +125,9 @@ export class Calls {
     if (!welcome.resumed) {
       const lost = new LeaseholdError('lease_lost', 'the session of the lease could not be resumed');
       this.#requests.fail(lost, ({ type }) => type === 'renew' || type === 'release' || type === 'report');
+      // In another session their keys are new ones: sent again, they might count twice.
+      const unknown = new LeaseholdError('disconnected', 'the session was lost before count was answered');
+      this.#requests.fail(unknown, (body, isRepeated) => isRepeated && body.type === 'count' && body.key !== undefined);
     }
     this.#acquires.cancelUnclaimed(welcome.waiting);
     this.#requests.sendWaiting();
@@ -115,6 +148,16 @@ export class Calls {
   close(error: LeaseholdError, byeSaid: boolean): void {
     this.#byeSaid = byeSaid;
     this.#requests.close(error);
+  }
+
+  // ---- counts
+
+  /** With a key of its own a count may be sent again; to add 0 is to read, as often as one likes. */
+  #keyFor(by: number): string | undefined {
+    if (by === 0) return undefined;
+    this.#keysMade += 1;
+    // Its random part keeps it apart from the caller's keys.
+    return `count ${this.#keysMade} ${this.#random().toString(36).slice(2)}`;
   }
 
   // ---- answers

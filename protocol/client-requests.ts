@@ -7,6 +7,7 @@ import type {
   AcquireFrame,
   CollectorFrame,
   CoordinatorFrame,
+  CountFrame,
   ExplainFrame,
   GrantedFrame,
   QueuedFrame,
@@ -14,14 +15,17 @@ import type {
   RenewFrame,
   ReportFrame,
 } from './frames.ts';
+import { COUNT_KEYS_PER_HOLDER_MAX } from './limits.ts';
 
 type WithoutId<Frame> = Frame extends unknown ? Omit<Frame, 'id'> : never;
 export type RequestBody =
-  | WithoutId<AcquireFrame | ExplainFrame | RenewFrame | ReleaseFrame | ReportFrame>
+  | WithoutId<AcquireFrame | CountFrame | ExplainFrame | RenewFrame | ReleaseFrame | ReportFrame>
   | { type: 'ping' };
 
 /** Unsent and unanswered ones together; a further request is refused with `too_many`. */
 export const REQUESTS_PENDING_MAX = 10_000;
+/** Counts among them: as many as the coordinator remembers keys of, so that each may be sent again. */
+export const COUNTS_PENDING_MAX = COUNT_KEYS_PER_HOLDER_MAX;
 
 export interface RequestOptions<Answer> {
   readonly body: RequestBody;
@@ -79,6 +83,8 @@ export class Requests {
   readonly #pending = new Map<number, Pending>();
   /** How many pending ones have each key. */
   readonly #keys = new Map<string, number>();
+  /** Of the pending ones. */
+  #counts = 0;
   #isClosed = false;
 
   constructor(port: RequestPort) {
@@ -91,6 +97,9 @@ export class Requests {
     if (signal?.aborted) return Promise.reject(abortedError(signal));
     if (this.#pending.size >= REQUESTS_PENDING_MAX) {
       return Promise.reject(new LeaseholdError('too_many', `more than ${REQUESTS_PENDING_MAX} requests wait already`));
+    }
+    if (body.type === 'count' && this.#counts >= COUNTS_PENDING_MAX) {
+      return Promise.reject(new LeaseholdError('too_many', `more than ${COUNTS_PENDING_MAX} counts wait already`));
     }
     return new Promise<Answer>((resolve, reject) => {
       const giveUp = (error: LeaseholdError) => {
@@ -105,7 +114,7 @@ export class Requests {
         cancelTimer();
         signal?.removeEventListener('abort', onAbort);
         this.#pending.delete(pending.id);
-        this.#countKey(body, -1);
+        this.#tally(body, -1);
       };
       const pending: Pending = {
         id: this.#port.takeId(),
@@ -131,7 +140,7 @@ export class Requests {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(pending.id, pending);
-      this.#countKey(body, 1);
+      this.#tally(body, 1);
       this.#send(pending);
     });
   }
@@ -186,9 +195,9 @@ export class Requests {
     for (const pending of this.#pending.values()) if (!pending.sentAt) this.#send(pending);
   }
 
-  /** Those that fit, failed with `error`. */
-  fail(error: LeaseholdError, fits: (body: RequestBody) => boolean = () => true): void {
-    for (const pending of this.#pending.values()) if (fits(pending.body)) pending.fail(error);
+  /** Those that fit, failed with `error`. `isRepeated`: it was sent on a connection that broke. */
+  fail(error: LeaseholdError, fits: (body: RequestBody, isRepeated: boolean) => boolean = () => true): void {
+    for (const pending of this.#pending.values()) if (fits(pending.body, pending.isRepeated)) pending.fail(error);
   }
 
   /** Nothing can be asked any more. */
@@ -210,7 +219,8 @@ export class Requests {
     for (const { body } of this.#pending.values()) yield body;
   }
 
-  #countKey(body: RequestBody, by: 1 | -1): void {
+  #tally(body: RequestBody, by: 1 | -1): void {
+    if (body.type === 'count') this.#counts += by;
     if (body.type !== 'acquire' || body.key === undefined) return;
     const count = (this.#keys.get(body.key) ?? 0) + by;
     if (count === 0) this.#keys.delete(body.key);

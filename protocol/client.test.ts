@@ -52,12 +52,12 @@ describe('asking', () => {
     });
   });
 
-  test('an error carries its code, path and retry time', async () => {
+  test.each(['overloaded', 'rate_limited'])('an error carries its code, %s, path and retry time', async (code) => {
     const { client, peer } = await session();
     const acquiring = client.acquire({ resource: 7, ttlMs: 1_000 });
     const { id } = await peer.next('acquire');
-    peer.send({ type: 'error', id, code: 'overloaded', message: 'later', path: 'ttl_ms', retry_after_ms: 70 });
-    const error = { name: 'LeaseholdError', code: 'overloaded', message: 'later', path: 'ttl_ms', retryAfterMs: 70 };
+    peer.send({ type: 'error', id, code, message: 'later', path: 'ttl_ms', retry_after_ms: 70 });
+    const error = { name: 'LeaseholdError', code, message: 'later', path: 'ttl_ms', retryAfterMs: 70 };
     await expect(acquiring).rejects.toMatchObject(error);
   });
 
@@ -218,12 +218,12 @@ describe('time', () => {
     expect(await lease.ended).toEqual({ end: 'session_lost', reason: 'lease_lost' });
   });
 
-  test('automatic renewal goes on over a failure until the lease is released', async () => {
+  test.each(['overloaded', 'rate_limited'])('automatic renewal goes on over %s until the release', async (code) => {
     const { client, peer } = await session();
     const lease = await leaseOf(client, peer, 5, { ttl_ms: 1_200 }, { autoRenew: true });
     const first = await peer.next('renew');
     expect(first).toMatchObject({ lease: 5, ttl_ms: 1_200 });
-    peer.send({ type: 'error', id: first.id, code: 'overloaded', message: 'later', retry_after_ms: 1 });
+    peer.send({ type: 'error', id: first.id, code, message: 'later', retry_after_ms: 1 });
     for (let round = 0; round < 2; round += 1) {
       peer.send({ type: 'renewed', id: (await peer.next('renew')).id, lease: 5, ttl_ms: 1_200 });
     }

@@ -19,6 +19,7 @@ import type {
   Client,
   ClientEvents,
   ConnectOptions,
+  CountOptions,
   ExplainOptions,
   Explanation,
   Lease,
@@ -109,7 +110,13 @@ class LeaseholdClient implements Client {
       this.#events,
     );
     const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-    this.#calls = new Calls(this.#connection, this.#leases, clocks, requestTimeoutMs);
+    this.#calls = new Calls({
+      connection: this.#connection,
+      leases: this.#leases,
+      clocks,
+      timeoutMs: requestTimeoutMs,
+      random,
+    });
   }
 
   /** Once. Rejects with the reason why no session came about; the client is closed then. */
@@ -154,6 +161,10 @@ class LeaseholdClient implements Client {
 
   explain(options: ExplainOptions): Promise<Explanation> {
     return this.#calls.explain(options);
+  }
+
+  count(options: CountOptions): Promise<number> {
+    return this.#calls.count(options);
   }
 
   ping(): Promise<void> {

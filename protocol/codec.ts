@@ -46,7 +46,7 @@ export const msgpackCodec: Codec = {
     try {
       return { ok: true, value: packr.unpack(message) };
     } catch (error) {
-      return { ok: false, message: (error as Error).message };
+      return { ok: false, message: withoutText((error as Error).message) };
     }
   },
 };
@@ -69,6 +69,11 @@ export const jsonCodec: Codec = {
     }
   },
 };
+
+/** The parser's message without the part of the text that it shows: there may be credentials in it. */
+function withoutText(message: string): string {
+  return message.replace(/, (?:\.\.\.)?"[^]*" is not valid JSON$/, ' is not valid JSON');
+}
 
 /** The codec of a negotiated subprotocol; MessagePack where the client named none. */
 export function codecFor(subprotocol: string): Codec {

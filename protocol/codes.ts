@@ -21,7 +21,6 @@ export const ERROR_CODES = [
   'storage_full',
   'unauthorized',
   'unsupported_protocol',
-  'unsupported',
   'too_many',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -84,7 +83,7 @@ export const CLOSE = {
   slowReader: 4001,
   /** No `hello` came in time. */
   helloTimeout: 4002,
-  /** The coordinator takes no new session at present. */
+  /** The coordinator takes no new session at present, or none of this client or IP. */
   overloaded: 4003,
   /** The bytes of a message were no frame. */
   badFrame: 4500,

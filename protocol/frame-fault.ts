@@ -30,7 +30,7 @@ export function issueFault(issue: v.BaseIssue<unknown>, id: number | undefined):
 /** Where it is, empty for the value as a whole, and what is wrong there. */
 export function describeIssue(issue: v.BaseIssue<unknown>): { readonly path: string; readonly message: string } {
   const closest = closestIssue(issue);
-  return { path: pathOf(closest), message: messageOf(closest) };
+  return { path: pathOf(closest), message: withoutCredentials(messageOf(closest)) };
 }
 
 /** `where.and[1].rpw.lt`: map keys joined by dots, places in a list in brackets. */
@@ -60,6 +60,14 @@ function closestIssue(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown> {
   const closest = others.reduce((best, form) => (depth(form) > depth(best) ? form : best), first);
   const path = [...(issue.path ?? []), ...(closest.path ?? [])] as [v.IssuePathItem, ...v.IssuePathItem[]];
   return { ...closest, path };
+}
+
+/**
+ * A message repeats what the peer wrote, and an error may be seen by others than who has the credentials: those of a URL
+ * and API keys are hidden.
+ */
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^\s"@/]*@/g, '//***@').replace(/\blh_[0-9A-Za-z]+_[\w-]+/g, 'lh_***');
 }
 
 /** Both texts repeat what the peer wrote, so that a fault of 64 KiB would be answered with three times as much. */

@@ -135,6 +135,7 @@ export type CancelFrame = v.InferOutput<typeof cancelSchema>;
 export type RenewFrame = v.InferOutput<typeof renewSchema>;
 export type ReleaseFrame = v.InferOutput<typeof releaseSchema>;
 export type ReportFrame = v.InferOutput<typeof reportSchema>;
+export type CountFrame = v.InferOutput<typeof countSchema>;
 export type CollectorFrame = {
   [Type in keyof typeof collectorSchemas]: v.InferOutput<(typeof collectorSchemas)[Type]>;
 }[keyof typeof collectorSchemas];
@@ -178,6 +179,7 @@ export const whySchema = v.object({
   relax: v.exactOptional(v.string()),
   /** The bound that was reached, where one was. */
   max_leases: v.exactOptional(natural),
+  max_leases_per_client: v.exactOptional(natural),
   slowed: v.exactOptional(v.boolean()),
   approximate: v.exactOptional(v.boolean()),
 });

@@ -68,6 +68,14 @@ export const WAITER_REQUESTS_MAX = 16;
 export const ENDED_KEYS_MS = 600_000;
 /** Keys whose leases have all ended, of one session; beyond it the oldest is forgotten. */
 export const ENDED_KEYS_MAX = 1_024;
+/** Counters at most; one more is refused with `too_many`. */
+export const COUNTERS_MAX = 100_000;
+/** The key of a count is kept this long after it, … */
+export const COUNT_KEYS_MS = 600_000;
+/** … the last so many of one session or client, … */
+export const COUNT_KEYS_PER_HOLDER_MAX = 1_024;
+/** … and the last so many of all. */
+export const COUNT_KEYS_MAX = 250_000;
 /** Addresses that a refusal looks at one by one; beyond it `why` says `approximate`. */
 export const WHY_EXACT_MAX = 10_000;
 /** Rate of clocks that a holder allows for: its own deadline is this share of the TTL early. */

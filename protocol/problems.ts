@@ -21,12 +21,19 @@ const TITLES: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   409: 'Conflict',
+  410: 'Gone',
   413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  417: 'Expectation Failed',
   422: 'Unprocessable Content',
+  426: 'Upgrade Required',
   429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
+  504: 'Gateway Timeout',
   507: 'Insufficient Storage',
 };
 
@@ -38,12 +45,21 @@ export interface ProblemExtras {
   readonly [extension: string]: unknown;
 }
 
+/** What a problem is written as. */
+export function problemText(
+  status: number,
+  message: string,
+  extensions: Omit<ProblemExtras, 'retryAfterS'> = {},
+): string {
+  const title = TITLES[status] ?? 'Error';
+  const problem: Problem = { type: 'about:blank', title, status, code: status, message, ...extensions };
+  return JSON.stringify(problem);
+}
+
 /** The whole response; `Retry-After` in seconds where it is known. */
 export function problemResponse(status: number, message: string, extras: ProblemExtras = {}): Response {
   const { retryAfterS, ...rest } = extras;
-  const title = TITLES[status] ?? 'Error';
-  const problem: Problem = { type: 'about:blank', title, status, code: status, message, ...rest };
   const headers = new Headers({ 'Content-Type': PROBLEM_CONTENT_TYPE, 'Cache-Control': 'no-store' });
   if (retryAfterS !== undefined) headers.set('Retry-After', String(retryAfterS));
-  return new Response(JSON.stringify(problem), { status, headers });
+  return new Response(problemText(status, message, rest), { status, headers });
 }

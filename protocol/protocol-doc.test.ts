@@ -223,10 +223,6 @@ describe('tables', () => {
     expect(fields.sort()).toEqual([...POLICY_FIELDS].sort());
   });
 
-  test('what is not served', () => {
-    expect(rows('Not yet served')).toEqual([['count', 'the frame itself', 'type']]);
-  });
-
   test('error codes', () => {
     expect(rows('Errors').map(([code]) => code)).toEqual([...ERROR_CODES]);
   });
@@ -279,12 +275,17 @@ describe('tables', () => {
     expect(bounds.get('keys of a session whose leases have ended')).toBe(
       `${grouped(limits.ENDED_KEYS_MAX)}, for ${grouped(limits.ENDED_KEYS_MS)} ms (10 minutes)`,
     );
+    expect(number('counters')).toBe(limits.COUNTERS_MAX);
+    expect(bounds.get('keys of counts of a session')).toBe(
+      `${grouped(limits.COUNT_KEYS_PER_HOLDER_MAX)}, for ${grouped(limits.COUNT_KEYS_MS)} ms (10 minutes)`,
+    );
+    expect(number('keys of counts of all sessions')).toBe(limits.COUNT_KEYS_MAX);
     expect(number('characters in error.message and in error.path')).toBe(limits.ERROR_TEXT_MAX);
     expect(bounds.get('ttl_ms')).toContain(`${limits.TTL_MIN_MS} to ${grouped(limits.TTL_MAX_MS)} `);
     expect(1 - limits.CLOCK_RATE_MARGIN).toBe(0.999);
   });
 
-  test('bounds of waiting and of a refusal’s look, where the text says them again', () => {
+  test('bounds, where the text says them again', () => {
     const text = page.replaceAll(/\s+/g, ' ');
     expect(text).toContain(`only to the foremost ${grouped(limits.QUEUE_NOTICES_MAX)} of the resource`);
     expect(text).toContain(
@@ -293,6 +294,11 @@ describe('tables', () => {
         `${limits.WAITING_COUNTS_MAX} of them`,
     );
     expect(text).toContain(`the last ${grouped(limits.ENDED_KEYS_MAX)} ended ones of a session`);
+    expect(text).toContain(
+      `the last ${grouped(limits.COUNT_KEYS_PER_HOLDER_MAX)} of a session, ` +
+        `the last ${grouped(limits.COUNT_KEYS_MAX)} of all`,
+    );
+    expect(text).toContain(`beyond ±${grouped(Number.MAX_SAFE_INTEGER)} (2⁵³ − 1)`);
     expect(text).toContain(`A refusal looks at ${grouped(limits.WHY_EXACT_MAX)} addresses`);
   });
 });

@@ -27,9 +27,15 @@ const COMMANDS_AND_TYPES = DOMAINS.flatMap((domain) => [`${domain}commands.ts`, 
 const SERVICE_IMPORTS = ['server/coordinator/', ...COMMANDS_AND_TYPES, 'protocol/', 'server/metrics/'];
 
 /** What a folder serves over HTTP, and the parts of it where it is long. */
-const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts'];
-const SETTINGS_TABLES = ['server/policy-settings.ts', 'server/setting-schemas.ts'];
+const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts', 'server/*/http-*.ts'];
+/** Policies as people write them: in settings, and over HTTP. */
+const POLICY_SETTINGS = 'server/policy-settings.ts';
+const SETTINGS_TABLES = [POLICY_SETTINGS, 'server/setting-schemas.ts'];
 const POLICY = 'server/lease/policy.ts';
+/** Has the bounds of what may be set. */
+const LIMIT = 'server/clients/token-bucket.ts';
+const PAST_TIME = 'server/past-time.ts';
+const FOR_ROUTES = ['server/admin/operation.ts', 'server/admin/requests.ts', POLICY_SETTINGS, PAST_TIME];
 
 /**
  * A file or folder, and what it may import beside its own folder: folders end with `/`, `type` admits what vanishes at
@@ -41,32 +47,54 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     'server/config.ts',
     [...SETTINGS_TABLES, 'server/settings.ts', 'server/lease/parse-json.ts', POLICY, 'protocol/frame-fault.ts'],
   ],
-  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, 'protocol/']],
+  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, 'protocol/']],
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
   ['server/exit.ts', []],
   ['server/kill-if-hung.ts', []],
+  ['server/tls-files.ts', []],
+  ['server/certificates.ts', ['server/tls-files.ts']],
   // A part of main's start.
   [
     'server/pool-at-start.ts',
     ['server/config.ts', 'server/coordinator/', 'server/exit.ts', 'server/lease/', 'server/logger.ts'],
   ],
+  // Parts of main, too: how it ends, and who asks.
+  [
+    'server/process-end.ts',
+    ['server/coordinator/', 'server/exit.ts', 'server/kill-if-hung.ts', 'server/logger.ts', 'server/replay.ts'],
+  ],
+  ['server/open-clients.ts', ['server/config.ts', 'server/clients/', 'server/coordinator/', 'server/level-keeper.ts']],
+  // When levels are kept.
+  ['server/level-keeper.ts', ['server/clients/', 'server/coordinator/scheduler.ts']],
+  // A part of replay.
+  ['server/past-leases.ts', ['server/coordinator/', 'server/journal/', 'server/lease/']],
+  // What the command line and a query both take.
+  [PAST_TIME, []],
+  // What main puts around the parts, to measure them.
+  [
+    'server/measured.ts',
+    [
+      'protocol/codes.ts',
+      ...['coordinator', 'journal', 'lease', 'metrics', 'sessions'].map((part) => `server/${part}/`),
+    ],
+  ],
   ['server/testing/', ['protocol/', 'server/']],
-  ...ROUTES.map((routes) => [routes, [...SERVICE_IMPORTS, 'server/admin/requests.ts']] as const),
+  ...ROUTES.map((routes) => [routes, [...SERVICE_IMPORTS, ...FOR_ROUTES]] as const),
   ...DOMAINS.map((domain) => [domain, DOMAIN_IMPORTS] as const),
   ['server/coordinator/', []],
   ['server/journal/', COORDINATOR_PORTS],
   ['server/sessions/', SERVICE_IMPORTS],
-  ['server/transports/', ['server/sessions/socket.ts', 'server/metrics/']],
+  ['server/transports/', ['server/sessions/socket.ts', 'protocol/problems.ts', 'server/metrics/']],
   ['server/health/', SERVICE_IMPORTS],
   ['server/gateway/', [...SERVICE_IMPORTS, 'server/health/']],
   // Holds what the routes.ts files share; the routes themselves are handed in by main.
   ['server/admin/', SERVICE_IMPORTS],
   ['server/metrics/', []],
-  ['server/cli/', ['protocol/', 'server/replay.ts', 'server/config.ts', 'server/exit.ts']],
+  ['server/cli/', ['protocol/', 'server/replay.ts', 'server/config.ts', 'server/exit.ts', PAST_TIME]],
   ['protocol/', []],
-  ['examples/', ['protocol/']],
+  ['examples/', ['examples/', 'protocol/']],
   ['loadtest/', ['protocol/']],
 ];
 
@@ -117,7 +145,7 @@ function importFaults({ path, imports }: Source): string[] {
     }
     const isTesting = isWithin(target, 'server/testing/') && !isWithin(path, 'server/testing/');
     // Nobody takes routes but main, and a folder's routes.ts the parts of its own.
-    const isPart = isRoutes(path) && target.endsWith('-routes.ts') && isWithin(target, ownFolder);
+    const isPart = isRoutes(path) && !target.endsWith('/routes.ts') && isWithin(target, ownFolder);
     const isForOthers = isRoutes(target) && !isPart && !COMPOSITION_ROOTS.includes(path);
     return isTest(target) || isTesting || isForOthers || !isAllowed(target, isTypeOnly, mayImport) ? [fault] : [];
   });
@@ -173,9 +201,10 @@ describe('the import rule', () => {
     ['server/lease/decide.ts', `import { select } from './select.ts';`],
     ['server/lease/decide.ts', `// import { a } from '../clients/a.ts';\nconst text = "import '../clients/a.ts'";`],
     ['server/lease/decide.test.ts', `import { a } from '../clients/decide.ts';`],
-    ['server/lease/routes.ts', `import { maskAddress } from './pool-file.ts';`],
+    ['server/lease/routes.ts', `import { maskAddress } from './masking.ts';`],
     ['server/lease/routes.ts', `import { addressRoutes } from './address-routes.ts';`],
     ['server/lease/address-routes.ts', `import { json } from '../admin/requests.ts';`],
+    ['server/lease/address-routes.ts', `import { ownPolicy } from '../policy-settings.ts';`],
     ['server/sessions/hub.ts', `import type { LeaseState } from '../lease/state.ts';`],
     ['server/sessions/hub.ts', `import { rejected } from '../lease/commands.ts';`],
     ['server/transports/ws.ts', `import { WebSocketServer } from 'ws';`],

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type AcquireOptions,
@@ -10,7 +11,8 @@ import {
 } from '../protocol/client.ts';
 import { dataFolder, reusablePort, samplePool, startCoordinator } from './testing/coordinator-process.ts';
 
-async function serve(transport: string, pool = samplePool(2)) {
+/** `heartbeatMs`: twice as long a client counts on a coordinator that says nothing; a start may take so long. */
+async function serve(transport: string, pool = samplePool(2), heartbeatMs = 1_000) {
   const { dir, poolFile } = await dataFolder(pool);
   const flags = [
     '--data-dir',
@@ -20,7 +22,7 @@ async function serve(transport: string, pool = samplePool(2)) {
     '--transport',
     transport,
     '--heartbeat-ms',
-    '1000',
+    `${heartbeatMs}`,
     '--drain-ms',
     '100',
   ];
@@ -53,6 +55,44 @@ function inLine(client: Client, options: Partial<AcquireOptions> = {}) {
   return { acquiring, place };
 }
 
+/** Of those that restart the coordinator. */
+const RESTART_HEARTBEAT_MS = 10_000;
+
+/** A session that is kept, however slow the machine. */
+const PATIENT = { resumeWindowMs: 60_000, requestTimeoutMs: 60_000 };
+
+/** A way to the coordinator on which its answers can be lost, though what it is sent arrives. */
+async function deafProxy(coordinatorPort: number) {
+  let isDeaf = false;
+  const server = createServer((near) => {
+    const far = connectSocket(coordinatorPort, '127.0.0.1');
+    near.pipe(far);
+    far.on('data', (data) => {
+      if (!isDeaf) near.write(data);
+    });
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      socket.on('error', () => {});
+      socket.on('close', () => other.destroy());
+    }
+    onTestFinished(() => void near.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return {
+    port: (server.address() as AddressInfo).port,
+    loseAnswers() {
+      isDeaf = true;
+    },
+    passAnswers() {
+      isDeaf = false;
+    },
+  };
+}
+
 /** The client library against the real coordinator; what it does on a scripted one is tested beside it. */
 describe.each(['uws', 'ws'])('the client library and the coordinator over %s', (transport) => {
   it.each(['msgpack', 'json'] as const)('acquires, renews, reports and releases in %s', async (encoding) => {
@@ -71,7 +111,7 @@ describe.each(['uws', 'ws'])('the client library and the coordinator over %s', (
   });
 
   it.each(['SIGKILL', 'SIGTERM'] as const)('keeps a lease over %s and a restart', async (signal) => {
-    const { coordinator, port, restart } = await serve(transport);
+    const { coordinator, port, restart } = await serve(transport, samplePool(2), RESTART_HEARTBEAT_MS);
     const client = await open(port);
     const lease = await client.acquire({ resource: 7, ttlMs: 30_000 });
     const back = resumed(client);
@@ -184,7 +224,7 @@ describe('the client library and the coordinator', () => {
   });
 
   it.each([{}, { key: 'k' }])('keeps its place over a crash and a restart, with %j', async (keyed) => {
-    const { coordinator, port, restart } = await serve(transport, samplePool(1));
+    const { coordinator, port, restart } = await serve(transport, samplePool(1), RESTART_HEARTBEAT_MS);
     const client = await open(port);
     const lease = await client.acquire({ resource: 7, ttlMs: 30_000 });
     const { acquiring, place } = inLine(client, keyed);
@@ -200,6 +240,52 @@ describe('the client library and the coordinator', () => {
     expect([...client.leases.values()]).toEqual([next]);
     await next.release();
     expect((await behind.acquiring).token).toBeGreaterThan(next.token);
+  });
+
+  it('counts a hundred at once as exactly a hundred, over several sessions and a crash', async () => {
+    const { coordinator, port, restart } = await serve(transport, samplePool(2), RESTART_HEARTBEAT_MS);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => open(port, PATIENT)));
+    const counting = clients.flatMap((client) =>
+      Array.from({ length: 25 }, () => client.count({ counter: 'pages', by: 1 })),
+    );
+    await Promise.race(counting);
+    await coordinator.kill('SIGKILL');
+    await restart();
+    const values = await Promise.all(counting);
+    expect(values.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+    expect(await clients[0]!.count({ counter: 'pages', by: 0 })).toBe(100);
+  });
+
+  it('counts once what was made durable, but whose answer was lost in a crash', async () => {
+    const { coordinator, port, restart } = await serve(transport, samplePool(2), RESTART_HEARTBEAT_MS);
+    const lossy = await deafProxy(port);
+    const client = await open(lossy.port, PATIENT);
+    const onlooker = await open(port, PATIENT);
+    await client.count({ counter: 'pages', by: 1 });
+    lossy.loseAnswers();
+    const counting = client.count({ counter: 'pages', by: 10 });
+    await expect.poll(() => onlooker.count({ counter: 'pages', by: 0 })).toBe(11);
+    await coordinator.kill('SIGKILL');
+    lossy.passAnswers();
+    await restart();
+    expect(await onlooker.count({ counter: 'pages', by: 100 })).toBe(111);
+    expect(await counting).toBe(11);
+    expect(await client.count({ counter: 'pages', by: 0 })).toBe(111);
+  });
+
+  it('gives the same value by the same key over a restart, and none by the key of another count', async () => {
+    const { coordinator, port, restart } = await serve(transport, samplePool(2), RESTART_HEARTBEAT_MS);
+    const client = await open(port);
+    const asked = { counter: 'pages', by: 2, key: 'k' };
+    expect(await client.count(asked)).toBe(2);
+    expect(await client.count({ counter: 'pages', by: 5 })).toBe(7);
+    const back = resumed(client);
+    await coordinator.kill('SIGTERM');
+    await restart();
+    await back;
+    expect(await client.count(asked)).toBe(2);
+    await expect(client.count({ ...asked, by: 3 })).rejects.toMatchObject({ code: 'key_reused', path: 'key' });
+    expect(await client.count({ counter: 'pages', by: 0 })).toBe(7);
   });
 
   it('moves to a substitute where its lease is to be revoked', async () => {

@@ -59,7 +59,11 @@ describe('where settings come from', () => {
       helloTimeoutMs: 10_000,
       resumeWindowMaxMs: 300_000,
       drainMs: 1_000,
+      apiKeys: false,
       sessionsMax: 50_000,
+      socketsPerIpMax: 25_000,
+      httpConnectionsMax: 10_000,
+      httpConnectionsPerIpMax: 5_000,
       outboxBytesMax: 1_048_576,
       allowedOrigins: [],
       resourcesMax: 50,
@@ -94,9 +98,12 @@ describe('where settings come from', () => {
       env: {
         LEASEHOLD_ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
         LEASEHOLD_RESOURCES: '{"7": {"max_leases": 1}}',
+        LEASEHOLD_RATE_CAPACITY: '100',
+        LEASEHOLD_RATE_PER_SEC: '.5',
       },
     });
     expect(loaded.poolReplace).toBe(true);
+    expect(loaded).toMatchObject({ rateCapacity: 100, ratePerSec: 0.5 });
     expect(loaded.port).toBe(0);
     expect(loaded.allowedOrigins).toEqual(['https://a.example', 'http://b.example:8080']);
     expect(loaded.resourceDefaults).toEqual({ ttlMinMs: 200, ttlMaxMs: 60_000 });
@@ -195,6 +202,30 @@ describe('problems', () => {
     expect(config({ argv: ['--port=9', '--admin-port=9', '--host=127.0.0.2'] })).toMatchObject({ port: 9 });
   });
 
+  it('say where a certificate comes without its key, or a key without its certificate', () => {
+    expect(problems({ argv: ['--tls-cert', 'a.crt'], env: { LEASEHOLD_ADMIN_TLS_KEY: 'a.key' } })).toEqual([
+      '--tls-cert: needs --tls-key, too',
+      'LEASEHOLD_ADMIN_TLS_KEY: needs --admin-tls-cert, too',
+    ]);
+    const together = { file: { tls_cert: 'a.crt' }, argv: ['--tls-key', 'a.key'] };
+    expect(config(together)).toMatchObject({ tlsCert: 'a.crt', tlsKey: 'a.key' });
+  });
+
+  it('say where a limit is only half of one, or no number', () => {
+    expect(problems({ env: { LEASEHOLD_RATE_CAPACITY: '5' } })).toEqual([
+      'LEASEHOLD_RATE_CAPACITY: needs --rate-per-sec, too',
+    ]);
+    expect(problems({ argv: ['--rate-per-sec=5'] })).toEqual(['--rate-per-sec: needs --rate-capacity, too']);
+    expect(problems({ argv: ['--rate-per-sec=-1', '--rate-capacity=1.5'] })).toEqual([
+      '--rate-capacity: must be an integer from 1 to 1000000000, not "1.5"',
+      '--rate-per-sec: must be a number from 0 to 1000000, not -1',
+    ]);
+    expect(problems({ file: { rate_capacity: 1, rate_per_sec: '1' } })).toEqual([
+      'config.json: rate_per_sec: must be a number from 0 to 1000000, not "1"',
+    ]);
+    expect(config({ argv: ['--rate-per-sec=1e3', '--rate-capacity=1'] })).toMatchObject({ ratePerSec: 1_000 });
+  });
+
   it('say where policies cannot be kept together', () => {
     expect(
       problems({ file: { resource_defaults: { ttl_max_ms: 1_000 }, resources: { 7: { ttl_min_ms: 5_000 } } } }),
@@ -214,6 +245,7 @@ describe('problems', () => {
 describe('policies', () => {
   const policy = {
     max_leases: 5,
+    max_leases_per_client: 2,
     ttl_min_ms: 1_000,
     ttl_max_ms: 60_000,
     where: { or: [{ country: { in: ['US', 'CA'] } }, { not: { labels: { site: { exists: true } } } }] },
@@ -233,6 +265,7 @@ describe('policies', () => {
     expect(new Set(Object.keys(policy))).toEqual(new Set(POLICY_FIELDS));
     expect(config({ file: { resource_defaults: policy } }).resourceDefaults).toEqual({
       maxLeases: 5,
+      maxLeasesPerClient: 2,
       ttlMinMs: 1_000,
       ttlMaxMs: 60_000,
       where: policy.where,

@@ -8,8 +8,7 @@
 import * as v from 'valibot';
 import { pathOf } from '../protocol/frame-fault.ts';
 import { parseJson } from './lease/parse-json.ts';
-import type { ResourcePolicy } from './lease/policy.ts';
-import { policyFaults } from './policy-settings.ts';
+import { policyFaults, type ResourcePolicy } from './lease/policy.ts';
 import { toCamelKeys } from './setting-schemas.ts';
 import {
   type Config,
@@ -31,6 +30,13 @@ export const ENV_PREFIX = 'LEASEHOLD_';
 export const CONFIG_LENGTH_MAX = 1_048_576;
 /** Policies of all resources as JSON: one commit takes them (1 MB, and a character may take three bytes). */
 export const POLICIES_CHARACTERS_MAX = 300_000;
+
+/** One goes with the other. */
+const PAIRS = [
+  ['tls_cert', 'tls_key'],
+  ['admin_tls_cert', 'admin_tls_key'],
+  ['rate_capacity', 'rate_per_sec'],
+] as const;
 
 export interface ConfigInput {
   /** What follows the program's name. */
@@ -163,6 +169,8 @@ function fromText(name: SettingName, text: string, label: string): GivenValue {
       return { value: text, label };
     case 'integer':
       return { value: /^[+-]?\d+$/.test(text) ? Number(text) : text, label };
+    case 'number':
+      return { value: /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : text, label };
     case 'boolean':
       return { value: asBoolean(text), label };
     case 'list': {
@@ -230,6 +238,11 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
   if (areSound('host', 'port', 'admin_host', 'admin_port') && sharePort) {
     problems.push(`${labelOf('admin_port')}: ${config.adminPort} is the port of the WebSocket listener already`);
   }
+  for (const [one, other] of PAIRS) {
+    if (!areSound(one, other) || (given[one] === undefined) === (given[other] === undefined)) continue;
+    const [there, missing] = given[one] === undefined ? [other, one] : [one, other];
+    problems.push(`${labelOf(there)}: needs ${flagOf(missing)}, too`);
+  }
   if (areSound('resources', 'resources_max') && config.resources.size > config.resourcesMax) {
     const bound = `${labelOf('resources_max')} allows ${config.resourcesMax}`;
     problems.push(`${labelOf('resources')}: names ${config.resources.size} resources, ${bound}`);
@@ -255,7 +268,7 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
 
 // ---- words
 
-const PLACEHOLDERS = { text: ' TEXT', integer: ' N', boolean: '', list: ' A,B', json: ' JSON' } as const;
+const PLACEHOLDERS = { text: ' TEXT', integer: ' N', number: ' N', boolean: '', list: ' A,B', json: ' JSON' } as const;
 
 function helpText(): string {
   const rows = SETTING_NAMES.map((name): [string, string] => {

@@ -156,9 +156,13 @@ describe.skipIf(cannotMount)('no space', () => {
       await take(5_000),
     ];
 
+    const count = { type: 'count', counter: 'pages', by: 1 };
+    await client.request(count, 'counted');
+
     await fill(join(disk, 'filler'));
     await untilFull(client);
     expect(await answerOf(client, acquire({ count: 2 }))).toMatchObject({ type: 'error', code: 'storage_full' });
+    expect(await answerOf(client, count)).toMatchObject({ type: 'error', code: 'storage_full' });
     await expect(WireClient.hello(coordinator.port)).rejects.toThrow('storage_full');
     await client.request({ type: 'release', lease: released }, 'released');
     await client.request({ type: 'renew', lease: renewed, ttl_ms: 2 * TTL_MS }, 'renewed');
@@ -178,6 +182,7 @@ describe.skipIf(cannotMount)('no space', () => {
     await rm(join(disk, 'filler'));
     await rm(join(disk, 'more'));
     await expect.poll(async () => (await answerOf(back, acquire())).type, { timeout: 10_000 }).toBe('granted');
+    expect(await back.request(count, 'counted')).toMatchObject({ value: 2 });
     await WireClient.hello(second.port);
   });
 });

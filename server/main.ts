@@ -2,36 +2,59 @@
  * Composition root of the coordinator: reads clock, randomness and environment, builds each part, and says in which
  * order things start and stop.
  *
- * Start: configuration → folder locked → state recovered → pool file read → journal opened → the run's first commands
- * durable → HTTP → WebSocket. Nothing is written before everything that can be refused has been looked at.
+ * Start: configuration → certificates → folder locked → HTTP port, for who asks whether we serve → state recovered → pool
+ * file read → journal opened → the run's first commands durable → HTTP → WebSocket. Nothing is written before everything
+ * that can be refused has been looked at.
  * Stop: goaway and drain → WebSocket → loop, with all that is decided durable and answered → HTTP → journal with the mark
  * of a clean stop → lock.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
-import type { Hono } from 'hono';
+import { chmod, readFile } from 'node:fs/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { ERROR_CODES, LEASE_ENDS, REFUSED_REASONS, REVOKE_REASONS } from '../protocol/codes.ts';
 import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
-import { type AdminServer, openAdmin } from './admin/admin-server.ts';
-import { type Config, loadConfig } from './config.ts';
-import { Coordinator, type DomainPort, type Failure } from './coordinator/coordinator.ts';
+import { openAdmin } from './admin/admin-server.ts';
+import { docsRoutes } from './admin/docs-routes.ts';
+import { EventFeed } from './admin/event-feed.ts';
+import { eventRoutes } from './admin/event-routes.ts';
+import { type Health, healthRoutes } from './admin/health-routes.ts';
+import { historyRoutes } from './admin/history-routes.ts';
+import { Certificates } from './certificates.ts';
+import type { Access } from './clients/access.ts';
+import { clientOfIp } from './clients/client-id.ts';
+import { clientsRoutes } from './clients/routes.ts';
+import { type Config, loadConfig, VERSION } from './config.ts';
+import { Coordinator, type DomainPort } from './coordinator/coordinator.ts';
 import type { StorageLevel } from './coordinator/domain.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { counterDomain } from './counters/counter-domain.ts';
+import { counterRoutes } from './counters/routes.ts';
 import { EXIT, Refusal } from './exit.ts';
 import { makeDataFolder, nodeDisk } from './journal/disk.ts';
 import { lockFolder } from './journal/folder-lock.ts';
 import { openJournal } from './journal/journal.ts';
-import { killIfHung } from './kill-if-hung.ts';
+import { unfitPolicies } from './lease/apply-policy.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { leaseDomain } from './lease/lease-domain.ts';
 import { leaseRoutes } from './lease/routes.ts';
 import type { LeaseState } from './lease/state.ts';
 import { tokenFloorAt } from './lease/token-floor.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { countedLeases, gaugesOf, timedLog } from './measured.ts';
+import { Counts } from './metrics/counts.ts';
+import { Exposition } from './metrics/exposition.ts';
+import { gaugeFamilies } from './metrics/gauges.ts';
+import type { LoopMonitor } from './metrics/loop-delay.ts';
+import { metricsRoutes } from './metrics/routes.ts';
+import { openClients } from './open-clients.ts';
 import { PoolAtStart, readPool } from './pool-at-start.ts';
-import { isAboutData, recoverFolder, snapshotInWorker } from './replay.ts';
+import { exit, exitCodeOf, exitOnFailure, type Stopper, stopOnSignal } from './process-end.ts';
+import { lookBackInWorker, recoverFolder, snapshotInWorker, unreadEventsOf } from './replay.ts';
+import { sessionRoutes } from './sessions/routes.ts';
 import { SessionHub } from './sessions/session-hub.ts';
 import { decideUpgrade } from './sessions/upgrade.ts';
+import type { TlsPaths } from './tls-files.ts';
 import { openTransport } from './transports/open.ts';
 import type { Transport } from './transports/transport.ts';
 
@@ -39,6 +62,8 @@ import type { Transport } from './transports/transport.ts';
 const CLOSE_TIMEOUT_MS = 1_000;
 /** As long as a write may take while the coordinator runs: then the disk hangs, or has no room for the last one. */
 const JOURNAL_CLOSE_MS = 30_000;
+/** Between looks at how late the event loop is: at 1 ms they would take 5 % of a core, at 20 ms they take half a percent. */
+const LOOP_RESOLUTION_MS = 20;
 
 type Leases = DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
 
@@ -56,16 +81,49 @@ function clockFrom(recoveredMs: number): Clock {
   return { nowMs: () => recoveredMs + (performance.now() - startMs), utcMs: () => Date.now() };
 }
 
-/** What a signal calls; until the coordinator serves there is nothing to drain, and recovery takes care of the rest. */
-interface Stopper {
-  stop: () => Promise<void>;
+function monitorLoop(): LoopMonitor {
+  const monitor = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  monitor.enable();
+  return Object.assign(monitor, { resolutionMs: LOOP_RESOLUTION_MS });
 }
 
-async function start(config: Config, log: Logger, stopper: Stopper): Promise<void> {
+/** What was there before the start. */
+interface Process {
+  readonly log: Logger;
+  readonly stopper: Stopper;
+  readonly certificates: Certificates;
+}
+
+async function start(config: Config, { log, stopper, certificates }: Process): Promise<void> {
   const dir = config.dataDir;
   await makeDataFolder(nodeDisk, dir);
   const lock = lockFolder(dir);
   if (lock === 'held') throw new Refusal(EXIT.held, `${dir} is in use by another coordinator`);
+
+  const metrics = new Counts({
+    refusedReasons: REFUSED_REASONS,
+    leaseEnds: LEASE_ENDS,
+    revokeReasons: REVOKE_REASONS,
+    errorCodes: ERROR_CODES,
+  });
+  let healthNow = (): Health => ({ status: 'starting' });
+  const early = healthRoutes(() => healthNow());
+  const admin = await openAdmin({
+    host: config.adminHost,
+    port: config.adminPort,
+    tls: certificates.of('http'),
+    connections: {
+      connectionsMax: config.httpConnectionsMax,
+      connectionsPerIpMax: config.httpConnectionsPerIpMax,
+      peerOf: clientOfIp,
+    },
+    early,
+    clock: clockFrom(0),
+    metrics,
+    log,
+  }).catch((error: Error) => {
+    throw new Refusal(EXIT.unavailable, error.message);
+  });
 
   // A folder that somebody else made, a mounted volume or the one in git, may not be ours to change.
   await chmod(dir, 0o700).catch((error: Error) =>
@@ -99,11 +157,12 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
     takeSnapshot: (request) => snapshotInWorker(dir, request),
     liveCount: () => replica.liveCount(),
     onStorage: (level) => onStorage(level),
+    onWritten: (events, bytes, writeMs) => metrics.batchWritten({ events, bytes, seconds: writeMs / 1_000 }),
     onFailure: (error) => exitOnFailure({ kind: 'storage', message: error.message }, log),
   });
   const coordinator = new Coordinator({
     replica,
-    log: journal,
+    log: timedLog(journal, clock, metrics),
     position: recovered.position,
     epoch,
     clock,
@@ -111,12 +170,28 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
     random: Math.random,
     onFailure: (failure) => exitOnFailure(failure, log),
   });
-  const leases: Leases = coordinator.mount(leaseDomain);
+  const feed = new EventFeed({
+    epoch,
+    position: recovered.position,
+    eventsOf: unreadEventsOf,
+    readFrom: (position) => journal.readFrom(position),
+    keptFrom: () => journal.keptFrom(),
+    resourceOf: (lease) => (state.leases.get(lease) ?? state.ended.get(lease))?.resource,
+    scheduler,
+    log,
+  });
+  coordinator.onDurable((batch) => feed.take(batch));
+  const leases: Leases = coordinator.mount(countedLeases(metrics));
+  const counters = coordinator.mount(counterDomain);
+  const { clients, access, levelKeeper } = openClients({ coordinator, replica, clock, scheduler }, config);
   const hub = new SessionHub({
     coordinator,
     leases,
+    counters,
+    access,
     scheduler,
     log,
+    metrics,
     random: Math.random,
     randomBytes,
     limits: {
@@ -126,21 +201,31 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
       resumeWindowMaxMs: config.resumeWindowMaxMs,
       noticeMs: config.noticeMs,
       sessionsMax: config.sessionsMax,
+      sessionsPerClientMax: config.sessionsPerClientMax,
+      socketsPerIpMax: config.socketsPerIpMax,
       outboxBytesMax: config.outboxBytesMax,
       ttlMinMs: config.resourceDefaults.ttlMinMs,
       ttlMaxMs: config.resourceDefaults.ttlMaxMs,
     },
   });
+  clients.onNotice(({ key }) => hub.closeKey(key));
   await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs });
+  for (const [resource, faults] of unfitPolicies(state)) {
+    log.warn({ resource, faults }, 'the policy by API no longer fits the configuration; it counts as it stands');
+  }
   const poolAtStart = new PoolAtStart(pool, leases, config, log);
-  onStorage = (level) => {
+  const setStorage = (level: StorageLevel) => {
     leases.execute({ type: 'SetStorage', level }, () => {});
+    counters.execute({ type: 'SetStorage', level }, () => {});
+    clients.execute({ type: 'SetStorage', level }, () => {});
+  };
+  onStorage = (level) => {
+    setStorage(level);
     if (level === 'ample') void poolAtStart.takeIn();
   };
-  leases.execute({ type: 'SetStorage', level: journal.storage }, () => {});
+  setStorage(journal.storage);
   await poolAtStart.takeIn();
 
-  const routes = [leaseRoutes({ leases, isOverloaded: () => coordinator.isOverloaded, randomBytes })];
   const stopCore = async () => {
     await coordinator.stop();
     // Nobody looks at the disk any more.
@@ -150,18 +235,48 @@ async function start(config: Config, log: Logger, stopper: Stopper): Promise<voi
     cancel();
     lock.release();
   };
-  const listeners = listen(config, { routes, hub, coordinator, clock, log });
-  const { admin, transport } = await listeners.catch(async (error: Error) => {
+  const transport = await listen(config, { hub, access, log, certificates }).catch(async (error: Error) => {
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   });
+  const build = { version: VERSION, node: process.version, transport: transport.name };
+  const gauges = gaugesOf({ build, state, coordinator, journal, hub });
+  const exposition = new Exposition([...gaugeFamilies(gauges), ...metrics.families()], monitorLoop);
+  const history = historyRoutes({
+    lookBack: (question, signal) => lookBackInWorker(dir, question, signal),
+    position: () => coordinator.durablePosition,
+    utcMs: () => Date.now(),
+    scheduler,
+  });
+  const operations = [
+    ...leaseRoutes({ leases, resourcesMax: config.resourcesMax, randomBytes }),
+    ...counterRoutes(counters),
+    ...sessionRoutes(hub),
+    ...clientsRoutes({ clients, access, randomBytes }),
+    ...eventRoutes(feed),
+    ...history.operations,
+    ...metricsRoutes(exposition),
+  ];
+  admin.mount({
+    operations: [...operations, ...docsRoutes({ operations: [...early, ...operations], version: VERSION })],
+    access,
+    settled: () => new Promise((resolve) => coordinator.inOrder(resolve, undefined)),
+    isOverloaded: () => coordinator.isOverloaded,
+  });
+  const isServing = () => ({ epoch: coordinator.epoch, position: coordinator.durablePosition });
+  healthNow = () => ({ status: 'ready', ...isServing() });
   stopper.stop = async () => {
+    healthNow = () => ({ status: 'draining', ...isServing() });
     await hub.drain(config.drainMs);
     await transport.close();
+    levelKeeper.stop();
     await coordinator.stop();
+    history.close();
+    await feed.close();
     await admin.close();
     await stopCore();
   };
+  certificates.serving({ websocket: transport, http: admin });
   log.info(
     {
       epoch,
@@ -193,92 +308,39 @@ async function firstCommands(leases: Leases, config: Config, run: { epoch: numbe
   await new Promise((resolve) => leases.execute({ type: 'Configure', defaultPolicy, policies }, resolve));
 }
 
-interface Served {
-  readonly routes: readonly Hono[];
+interface Listened {
   readonly hub: SessionHub;
-  readonly coordinator: Coordinator;
-  readonly clock: Clock;
+  readonly access: Access;
   readonly log: Logger;
+  readonly certificates: Certificates;
 }
 
-async function listen(config: Config, served: Served): Promise<{ admin: AdminServer; transport: Transport }> {
-  const { routes, hub, coordinator, clock, log } = served;
-  const admin = await openAdmin({
-    host: config.adminHost,
-    port: config.adminPort,
-    adminKey: config.adminKey,
-    routes,
-    health: () => ({ epoch: coordinator.epoch, position: coordinator.durablePosition, draining: hub.isDraining }),
-    clock,
-    log,
-  });
-  const transport = await openTransport(
+function listen(config: Config, { hub, access, log, certificates }: Listened): Promise<Transport> {
+  return openTransport(
     config.transport,
     {
       host: config.host,
       port: config.port,
+      tls: certificates.of('websocket'),
       messageBytesMax: MESSAGE_BYTES_MAX,
       handshakeTimeoutMs: config.helloTimeoutMs,
       closeTimeoutMs: CLOSE_TIMEOUT_MS,
       setTimer: (delayMs, callback) => scheduler.setTimer(delayMs, callback),
-      decideUpgrade: (request) => decideUpgrade(request, config.allowedOrigins),
+      defer: (callback) => scheduler.defer(callback),
+      decideUpgrade: (request) => decideUpgrade(request, { allowedOrigins: config.allowedOrigins, access }),
       accept: (socket) => hub.accept(socket),
     },
     log,
-  ).catch(async (error: unknown) => {
-    await admin.close();
-    throw error;
-  });
-  return { admin, transport };
+  );
 }
 
-/** A terminal and a process runner both pass one Ctrl-C on: so soon, a second signal is the first one again. */
-const SAME_SIGNAL_MS = 1_000;
-
-/** SIGTERM and SIGINT stop in order; a second one stops at once, as a crash would. */
-function stopOnSignal(stopper: Stopper, log: Logger): void {
-  let stoppingSinceMs: number | undefined;
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stoppingSinceMs !== undefined) {
-      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
-      log.warn({ signal }, 'stopping at once');
-      exit(EXIT.internal);
-    }
-    stoppingSinceMs = performance.now();
-    log.info({ signal }, 'stopping');
-    stopper.stop().then(
-      () => {
-        log.info('stopped');
-        exit(EXIT.clean);
-      },
-      (error: unknown) => {
-        log.fatal({ err: error }, 'stopping failed');
-        exit(EXIT.storage);
-      },
-    );
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+function pathsOf(certFile: string | undefined, keyFile: string | undefined): TlsPaths | undefined {
+  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
 }
 
-function exitOnFailure({ kind, message }: Failure, log: Logger): never {
-  log.fatal({ kind }, message);
-  exit({ storage: EXIT.storage, deposed: EXIT.held, bug: EXIT.internal }[kind]);
-}
-
-/** Also where the disk hangs, and with it a thread of ours. */
-function exit(code: number): never {
-  killIfHung(process.pid);
-  process.exit(code);
-}
-
-/** Of a start that failed. */
-function exitCodeOf(error: unknown): number {
-  if (error instanceof Refusal) return error.exitCode;
-  if (isAboutData(error)) return EXIT.data;
-  // The system's own errors here are about the data folder.
-  const isSystemError = error instanceof Error && 'errno' in error;
-  return isSystemError ? EXIT.storage : EXIT.internal;
+function refuseStart(problems: readonly string[]): never {
+  process.stderr.write(`${problems.join('\n')}\n`);
+  process.exit(EXIT.usage);
 }
 
 async function main(): Promise<void> {
@@ -291,20 +353,24 @@ async function main(): Promise<void> {
     process.stdout.write(loaded.text);
     return;
   }
-  if (!loaded.ok) {
-    process.stderr.write(`${loaded.problems.join('\n')}\n`);
-    process.exit(EXIT.usage);
-  }
+  if (!loaded.ok) refuseStart(loaded.problems);
   const { config } = loaded;
   const log = createLogger({ level: config.logLevel });
+  const certificates = new Certificates({ readFile: (path) => readFile(path, 'utf8'), utcMs: () => Date.now(), log });
+  process.on('SIGHUP', () => certificates.reload());
+  const problems = await certificates.read({
+    websocket: pathsOf(config.tlsCert, config.tlsKey),
+    http: pathsOf(config.adminTlsCert, config.adminTlsKey),
+  });
+  if (problems.length > 0) refuseStart(problems);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: stopping at once, nothing more is acknowledged');
     exit(EXIT.internal);
   });
   const stopper: Stopper = { stop: () => Promise.resolve() };
-  stopOnSignal(stopper, log);
+  stopOnSignal(stopper, log, () => performance.now());
   try {
-    await start(config, log, stopper);
+    await start(config, { log, stopper, certificates });
   } catch (error) {
     const exitCode = exitCodeOf(error);
     log.fatal(exitCode === EXIT.internal ? { err: error } : {}, (error as Error).message);

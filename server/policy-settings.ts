@@ -6,8 +6,8 @@ import * as v from 'valibot';
 import { LEASE_ENDS, STRATEGIES } from '../protocol/codes.ts';
 import { TTL_MAX_MS, TTL_MIN_MS } from '../protocol/limits.ts';
 import { wholeWhereSchema } from '../protocol/where.ts';
-import { BAN_MAX_MS, type ResourcePolicy } from './lease/policy.ts';
-import { integer, oneOf, toCamelKeys } from './setting-schemas.ts';
+import type { ResourcePolicy } from './lease/policy.ts';
+import { integer, oneOf, toCamelKeys, toSnakeCase } from './setting-schemas.ts';
 
 const DAY_MS = 86_400_000;
 /** Longest that one cool-down, ban or decay of a ban's level may be set to. */
@@ -27,8 +27,9 @@ const ban = integer(1, REST_MAX_MS);
 
 type Cooldown = NonNullable<ResourcePolicy['cooldownMs']>;
 const KINDS = LEASE_ENDS.join(', ');
+const COOLDOWN_MESSAGE = `must be an integer from 0 to ${REST_MAX_MS}, or an object of such by kind of end (${KINDS})`;
 const cooldownForAll = v.pipe(
-  v.number(`must be an integer from 0 to ${REST_MAX_MS}, or an object of such by kind of end (${KINDS})`),
+  v.number(COOLDOWN_MESSAGE),
   rest,
   v.transform((ms): Cooldown => Object.fromEntries(LEASE_ENDS.map((end) => [end, ms]))),
 );
@@ -43,6 +44,7 @@ const share = v.pipe(v.number(SHARE_MESSAGE), v.gtValue(0, SHARE_MESSAGE), v.ltV
 
 const optionalFields = {
   max_leases: v.exactOptional(integer(1, Number.MAX_SAFE_INTEGER)),
+  max_leases_per_client: v.exactOptional(integer(1, Number.MAX_SAFE_INTEGER)),
   where: v.exactOptional(wholeWhereSchema),
   strategy: v.exactOptional(oneOf(STRATEGIES)),
   cooldown_ms: v.exactOptional(cooldown),
@@ -71,7 +73,7 @@ export const resourceDefaults = v.pipe(
 );
 
 /** Of one resource, where it differs. */
-const ownPolicy = v.pipe(
+export const ownPolicy = v.pipe(
   object(),
   v.strictObject(
     { ttl_min_ms: v.exactOptional(ttl), ttl_max_ms: v.exactOptional(ttl), ...optionalFields },
@@ -79,7 +81,22 @@ const ownPolicy = v.pipe(
   ),
   v.transform((policy) => toCamelKeys(policy) satisfies Partial<ResourcePolicy>),
 );
-export type OwnPolicy = v.InferOutput<typeof ownPolicy>;
+
+/** The same as plain schemas: what an API describes, and checks before `ownPolicy` makes of it what we go by. */
+export const policyEntries = {
+  ttl_min_ms: v.exactOptional(ttl),
+  ttl_max_ms: v.exactOptional(ttl),
+  ...optionalFields,
+  cooldown_ms: v.exactOptional(
+    v.union([rest, v.strictObject(v.entriesFromList(LEASE_ENDS, v.exactOptional(rest)))], COOLDOWN_MESSAGE),
+  ),
+};
+
+/** As settings write it. */
+export function policyShown(policy: Partial<ResourcePolicy>): Record<string, unknown> {
+  const entries = Object.entries(policy).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([name, value]) => [toSnakeCase(name), value]));
+}
 
 const ID_MESSAGE = 'must have positive integers as keys, the ids of resources';
 const resourceId = v.pipe(
@@ -91,33 +108,6 @@ export const resources = v.pipe(
   v.record(resourceId, ownPolicy),
   v.transform((policies) => new Map(Object.entries(policies).map(([id, policy]) => [Number(id), policy]))),
 );
-
-/** What `own` doesn't say is as in `defaults`. */
-export function wholePolicy(defaults: ResourcePolicy, own: OwnPolicy): ResourcePolicy {
-  const whole = { ...defaults, ...own };
-  if (!defaults.cooldownMs || !own.cooldownMs) return whole;
-  return { ...whole, cooldownMs: { ...defaults.cooldownMs, ...own.cooldownMs } };
-}
-
-/** What no field of a whole policy can know of itself. */
-export function policyFaults(policy: ResourcePolicy): string[] {
-  const { ttlMinMs, ttlMaxMs, banMs, banMaxMs, banDecayMs, banAddressAfter, slowShare, slowIntervalMs } = policy;
-  const faults: string[] = [];
-  const needs = (field: string, value: number | undefined, needed: string, neededValue: number | undefined) => {
-    if (value !== undefined && neededValue === undefined) faults.push(`${field} means nothing without ${needed}`);
-  };
-  if (ttlMinMs > ttlMaxMs) faults.push(`ttl_min_ms (${ttlMinMs}) is above ttl_max_ms (${ttlMaxMs})`);
-  needs('ban_max_ms', banMaxMs, 'ban_ms', banMs);
-  needs('ban_decay_ms', banDecayMs, 'ban_ms', banMs);
-  needs('ban_address_after', banAddressAfter, 'ban_ms', banMs);
-  needs('slow_interval_ms', slowIntervalMs, 'slow_share', slowShare);
-  const banBoundMs = banMaxMs ?? BAN_MAX_MS;
-  if (banMs !== undefined && banMs > banBoundMs) {
-    const usual = banMaxMs === undefined ? ', its default' : '';
-    faults.push(`ban_ms (${banMs}) is above ban_max_ms (${banBoundMs}${usual})`);
-  }
-  return faults;
-}
 
 function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

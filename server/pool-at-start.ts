@@ -4,7 +4,8 @@ import type { Config } from './config.ts';
 import type { DomainPort } from './coordinator/coordinator.ts';
 import { EXIT, Refusal } from './exit.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
-import { type PoolRecord, parsePool } from './lease/pool-file.ts';
+import { parsePool } from './lease/pool-file.ts';
+import type { PoolRecord } from './lease/pool-record.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 
@@ -18,7 +19,7 @@ export async function readPool(file: string, config: Config, state: LeaseState):
   } catch (error) {
     throw new Refusal(EXIT.usage, `pool file: ${(error as Error).message}`);
   }
-  const knownResources = new Set(config.resources.keys());
+  const knownResources = new Set([...config.resources.keys(), ...state.ownPolicies.keys()]);
   for (const { id, pool, leases } of state.resources.values()) {
     if (leases.size > 0 || (pool.size > 0 && !config.poolReplace)) knownResources.add(id);
   }
@@ -59,7 +60,7 @@ export class PoolAtStart {
   async #tryOnce(records: readonly PoolRecord[]): Promise<void> {
     const { pool, poolReplace: replace } = this.#config;
     const answer = await new Promise<LeaseAnswers['ImportPool']>((resolve) => {
-      this.#leases.execute({ type: 'ImportPool', records, replace }, resolve);
+      this.#leases.execute({ type: 'ImportPool', records, replace, source: 'file' }, resolve);
     });
     if (answer.type === 'rejected') {
       this.#log.warn({ pool }, 'the pool file waits for room on the disk: what it changes is not known yet');

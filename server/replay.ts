@@ -7,36 +7,51 @@ import { link } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { clientsDomain } from './clients/clients-domain.ts';
+import { describeEvent as describeClientsEvent, describeRecord as describeClientsRecord } from './clients/described.ts';
 import { type AnyDomain, type EventRecord, NewerDataError } from './coordinator/domain.ts';
-import { COORDINATOR_DOMAIN } from './coordinator/event-log.ts';
+import { type Batch, COORDINATOR_DOMAIN } from './coordinator/event-log.ts';
 import { Replica, type SnapshotRecord } from './coordinator/replica.ts';
+import { counterDomain } from './counters/counter-domain.ts';
+import {
+  describeEvent as describeCounterEvent,
+  describeRecord as describeCounterRecord,
+} from './counters/described.ts';
 import { blockingDisk } from './journal/blocking-disk.ts';
 import { buildSnapshot } from './journal/build-snapshot.ts';
-import { nodeDisk } from './journal/disk.ts';
+import { type Disk, nodeDisk } from './journal/disk.ts';
 import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { listFolder } from './journal/file-names.ts';
 import { lockFolder } from './journal/folder-lock.ts';
-import { eventsOf, findMoment, type LookbackItem, type Moment, readBatches } from './journal/lookback.ts';
-import { unpackValues } from './journal/msgpack.ts';
+import { corruptionOf, eventsOf, type LookbackItem, type Moment, readBatches } from './journal/lookback.ts';
+import { unpackSized, unpackValues } from './journal/msgpack.ts';
 import { pacedDisk } from './journal/paced-disk.ts';
 import { type Recovered, recover } from './journal/recover.ts';
 import { applyRepair, findLost, type LostEvents } from './journal/repair.ts';
 import { planRepair, type RepairPlan } from './journal/repair-plan.ts';
 import { scanSnapshot } from './journal/snapshot.ts';
 import type { SnapshotRequest } from './journal/snapshot-rotation.ts';
-import { onUnmovedFolder, type VerifyReport, verifyFolder } from './journal/verify.ts';
-import { describeEvent, describeRecord, type Fields } from './lease/described.ts';
-import { type HeldLease, HISTORY_EVENTS, type HistoryFilter, LeaseHistory } from './lease/history.ts';
+import { type VerifyReport, verifyFolder } from './journal/verify.ts';
+import {
+  type DescribedRecord,
+  describeEvent as describeLeaseEvent,
+  describeRecord as describeLeaseRecord,
+  type Fields,
+} from './lease/described.ts';
+import { describeHeld, type HeldLease, type HistoryFilter, utcText } from './lease/history.ts';
 import { leaseDomain } from './lease/lease-domain.ts';
-import type { LeaseState } from './lease/state.ts';
+import { maskValue } from './lease/masking.ts';
+import { describePast, lookBack, type NothingKept, type PastLeases } from './past-leases.ts';
 
 export type { Fault } from './journal/fault.ts';
 export type { FileReport } from './journal/verify.ts';
+export { dayText, describeHeld, utcText } from './lease/history.ts';
 export { maskText } from './lease/masking.ts';
-export type { Fields, HeldLease, HistoryFilter, LostEvents, Moment, RepairPlan, VerifyReport };
+export { describePast } from './past-leases.ts';
+export type { Fields, HeldLease, HistoryFilter, LostEvents, Moment, PastLeases, RepairPlan, VerifyReport };
 
 /** Every domain there is, in the order in which snapshots hold them. */
-export const DOMAINS: readonly AnyDomain[] = [leaseDomain];
+export const DOMAINS: readonly AnyDomain[] = [leaseDomain, counterDomain, clientsDomain];
 
 /** Rebuilds the state of a folder that is locked by us, putting right what a crash left. */
 export async function recoverFolder(dir: string): Promise<{ replica: Replica; recovered: Recovered }> {
@@ -46,11 +61,15 @@ export async function recoverFolder(dir: string): Promise<{ replica: Replica; re
   return { replica, recovered };
 }
 
+/** For one over which nobody decides: its replay need never end. */
 function replayingReplica(): Replica {
   const replica = new Replica(DOMAINS);
   replica.beginReplay();
   return replica;
 }
+
+/** Of a worker's time. A snapshot has all the time there is; who looks back waits for the answer. */
+const REST_PER_WORK = { snapshot: 2, past: 1 } as const;
 
 interface SnapshotTask {
   readonly task: 'snapshot';
@@ -59,16 +78,28 @@ interface SnapshotTask {
   readonly isUrgent: boolean;
 }
 
+interface PastTask extends PastQuestion {
+  readonly task: 'past';
+  readonly dir: string;
+}
+
 /** Makes a snapshot in a worker thread; resolves when it is durable under its name. */
-export function snapshotInWorker(dir: string, { upToPosition, isUrgent, signal }: SnapshotRequest): Promise<void> {
-  const task: SnapshotTask = { task: 'snapshot', dir, upToPosition, isUrgent };
+export async function snapshotInWorker(
+  dir: string,
+  { upToPosition, isUrgent, signal }: SnapshotRequest,
+): Promise<void> {
+  await runInWorker({ task: 'snapshot', dir, upToPosition, isUrgent }, signal);
+}
+
+/** Resolves to what the task comes to. Rejects where it fails, and soon where it is called off. */
+function runInWorker(task: SnapshotTask | PastTask, signal: AbortSignal): Promise<unknown> {
   const worker = new Worker(new URL(import.meta.url), { workerData: task });
   const stop = () => void worker.terminate();
   signal.addEventListener('abort', stop, { once: true });
-  return new Promise<void>((resolve, reject) => {
+  return new Promise<unknown>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the snapshot worker ended with ${code}`)));
+    worker.once('exit', (code) => reject(new Error(`the ${task.task} worker ended with ${code}`)));
   }).finally(() => signal.removeEventListener('abort', stop));
 }
 
@@ -144,7 +175,7 @@ export async function* dumpData(
   let fault: CorruptJournalError | undefined;
   for await (const item of readBatches(nodeDisk, dir, { fromPosition: from, toPosition })) {
     if (item.type === 'note') yield item;
-    else if (item.type === 'fault') fault ??= corruption(item);
+    else if (item.type === 'fault') fault ??= corruptionOf(item);
     else {
       if (fault && item.stored.batch.position > from) throw fault;
       fault = undefined;
@@ -154,23 +185,53 @@ export async function* dumpData(
   if (fault) throw fault;
 }
 
-function corruption({ fault: { file, offset, message } }: Extract<LookbackItem, { type: 'fault' }>) {
-  return new CorruptJournalError(file, offset, message);
-}
-
 function* dumpBatch(
   { name, stored }: Extract<LookbackItem, { type: 'batch' }>,
   fromPosition: number,
   toPosition: number,
 ): Generator<DumpItem> {
-  const { position: batchPosition, epoch, clockMs, utcMs } = stored.batch;
   for (const [index, record] of eventsOf(name, stored).entries()) {
-    const position = batchPosition + index;
+    const position = stored.batch.position + index;
     if (position < fromPosition || position > toPosition) continue;
-    const [domain, event, version] = record;
-    const place = { position, epoch, utc: utcText(utcMs), clock_ms: clockMs };
-    yield { type: 'line', line: { ...place, domain, event, version, fields: fieldsOf(record) } };
+    yield { type: 'line', line: lineOf(stored.batch, index, record) };
   }
+}
+
+/** An event as people may see it: in the dump, and in the stream over HTTP. */
+export interface EventLine extends Fields {
+  readonly position: number;
+  readonly domain: string;
+  readonly event: string;
+  readonly fields: Fields;
+}
+
+function lineOf({ position, epoch, clockMs, utcMs }: Batch, index: number, record: EventRecord): EventLine {
+  const [domain, event, version] = record;
+  const fields = fieldsOf(record);
+  return {
+    position: position + index,
+    epoch,
+    utc: utcText(utcMs),
+    clock_ms: clockMs,
+    domain,
+    event,
+    version,
+    fields,
+  };
+}
+
+/** The events of a batch in order, each described only when it is asked for. */
+export function unreadEventsOf(batch: Batch) {
+  return unpackSized(batch.payload).map(({ value, bytes }, index) => {
+    const record = value as EventRecord;
+    return {
+      position: batch.position + index,
+      domain: record[0],
+      name: record[1],
+      bytes,
+      describe: () => lineOf(batch, index, record),
+    };
+  });
 }
 
 async function* dumpSnapshot(dir: string, { name, position }: { name: string; position: number }) {
@@ -178,8 +239,7 @@ async function* dumpSnapshot(dir: string, { name, position }: { name: string; po
     if (part.type === 'fault') throw new CorruptJournalError(name, part.offset, part.reason);
     if (part.type !== 'chunk') continue;
     for (const [domain, record] of unpackValues(part.payload) as SnapshotRecord[]) {
-      if (domain !== leaseDomain.name) throw new NewerDataError(`domain "${domain}"`);
-      for (const { kind, version, fields } of describeRecord(record)) {
+      for (const { kind, version, fields } of describing(domain).record(record)) {
         const line = { snapshot: position, domain, record: kind, version, fields };
         yield { type: 'line', line } as const;
       }
@@ -187,70 +247,101 @@ async function* dumpSnapshot(dir: string, { name, position }: { name: string; po
   }
 }
 
-/** Each domain says for itself what of an event people may see. */
 function fieldsOf(record: EventRecord): Fields {
-  if (record[0] === COORDINATOR_DOMAIN) return {};
-  if (record[0] === leaseDomain.name) return describeEvent(record);
-  throw new NewerDataError(`domain "${record[0]}"`);
+  return record[0] === COORDINATOR_DOMAIN ? {} : describing(record[0]).event(record);
 }
 
-export interface PastLeases {
-  readonly moment: Moment;
-  readonly leases: readonly HeldLease[];
-  /** Of the last event kept. */
-  readonly endPosition: number;
-  /** Damage behind the moment: how leases ended may be missing. */
-  readonly faults: readonly CorruptJournalError[];
+interface Describing {
+  event(record: EventRecord): Fields;
+  record(record: unknown): readonly DescribedRecord[];
 }
 
-/**
- * Who held what when the wall clock showed `utcMs`, from the newest snapshot kept before it on. undefined as `found`:
- * nothing is kept from then. Throws CorruptJournalError where damage stands before the moment.
- */
-export function whoHeld(
-  dir: string,
-  utcMs: number,
-  filter: HistoryFilter,
-): Promise<PastLeases | { readonly keptFromUtcMs: number | undefined }> {
-  return onUnmovedFolder(async () => {
-    const found = await findMoment(nodeDisk, dir, utcMs);
-    if (!found.found) return { keptFromUtcMs: found.keptFromUtcMs };
-    const { moment, endPosition } = found;
-    const replica = new Replica(DOMAINS);
-    const recovered = await recover(nodeDisk, dir, replica, { cut: false, upTo: moment.position });
-    if (recovered.position !== moment.position) {
-      throw new Error(`position ${moment.position} was found, and the files lead to ${recovered.position}`);
+/** Each domain says for itself what of its events and records people may see. */
+const DESCRIBING: ReadonlyMap<string, Describing> = new Map([
+  [leaseDomain.name, { event: describeLeaseEvent, record: describeLeaseRecord }],
+  // A counter may be named for an address, credentials and all.
+  [
+    counterDomain.name,
+    {
+      event: (record) => maskValue(describeCounterEvent(record)) as Fields,
+      record: (record) => maskValue(describeCounterRecord(record)) as DescribedRecord[],
+    },
+  ],
+  [clientsDomain.name, { event: describeClientsEvent, record: describeClientsRecord }],
+]);
+
+function describing(domain: string): Describing {
+  const found = DESCRIBING.get(domain);
+  if (!found) throw new NewerDataError(`domain "${domain}"`);
+  return found;
+}
+
+/** What the journal and the lease domain say of a time of the past. */
+export function whoHeld(dir: string, utcMs: number, filter: HistoryFilter): Promise<PastLeases | NothingKept> {
+  return lookBack({ disk: nodeDisk, dir, createReplica: replayingReplica }, utcMs, filter);
+}
+
+/** About the folder of a running coordinator. */
+export interface PastQuestion {
+  readonly utcMs: number;
+  readonly filter: HistoryFilter;
+  /** The last durable one: what is behind it nobody may see yet. */
+  readonly upToPosition: number;
+}
+
+export type PastAnswer =
+  /** JSON. */
+  | { readonly type: 'answer'; readonly text: string }
+  | { readonly type: 'not_kept'; readonly keptFromUtc: string | undefined }
+  | { readonly type: 'damaged'; readonly message: string };
+
+/** The same in a worker thread. Rejects soon where it is called off. */
+export async function lookBackInWorker(dir: string, question: PastQuestion, signal: AbortSignal): Promise<PastAnswer> {
+  return (await runInWorker({ task: 'past', dir, ...question }, signal)) as PastAnswer;
+}
+
+async function answerPast(disk: Disk, { dir, utcMs, filter, upToPosition }: PastTask): Promise<PastAnswer> {
+  try {
+    const past = await lookBack({ disk, dir, createReplica: replayingReplica, upToPosition }, utcMs, filter);
+    if (!('moment' in past)) {
+      const { keptFromUtcMs } = past;
+      return { type: 'not_kept', keptFromUtc: keptFromUtcMs === undefined ? undefined : utcText(keptFromUtcMs) };
     }
-    const history = new LeaseHistory(replica.state(leaseDomain.name) as LeaseState, moment.clockMs, filter);
-    const faults: CorruptJournalError[] = [];
-    for await (const item of readBatches(nodeDisk, dir)) {
-      if (item.type === 'fault' && item.lastPosition >= moment.position) faults.push(corruption(item));
-      if (item.type !== 'batch') continue;
-      const { position, utcMs: batchUtcMs } = item.stored.batch;
-      for (const [index, record] of eventsOf(item.name, item.stored).entries()) {
-        if (record[0] !== leaseDomain.name || !HISTORY_EVENTS.has(record[1])) continue;
-        history.saw(leaseDomain.decodeEvent(record), position + index, batchUtcMs);
-      }
-    }
-    return { moment, leases: history.held(), endPosition, faults };
-  });
+    const { leases, hasMore, faults } = past;
+    const answer = {
+      ...describePast(utcMs, past),
+      leases: leases.map(describeHeld),
+      ...(hasMore ? { next: leases.at(-1)!.lease } : {}),
+      // How leases ended may be missing.
+      ...(faults.length > 0 ? { faults: faults.map(({ message }) => message) } : {}),
+    };
+    return { type: 'answer', text: JSON.stringify(answer) };
+  } catch (error) {
+    if (isAboutData(error)) return { type: 'damaged', message: (error as Error).message };
+    throw error;
+  }
 }
 
-/** ISO 8601, as far as it can say. */
-export function utcText(utcMs: number): string {
-  return Math.abs(utcMs) <= 8.64e15 ? new Date(utcMs).toISOString() : `${utcMs} ms since 1970`;
-}
-
-if (!isMainThread && isSnapshotTask(workerData)) {
-  const { dir, upToPosition, isUrgent } = workerData;
-  const pace = { nowMs: () => performance.now(), pause: (ms: number) => setTimeout<void>(ms) };
+if (!isMainThread && isTask(workerData)) {
+  const { task, dir } = workerData;
+  const pace = {
+    restPerWork: REST_PER_WORK[task],
+    nowMs: () => performance.now(),
+    pause: (ms: number) => setTimeout<void>(ms),
+  };
   // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
   setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  // Nobody decides over it: its replay never ends.
-  await buildSnapshot(isUrgent ? blockingDisk : pacedDisk(blockingDisk, pace), dir, replayingReplica(), upToPosition);
-  parentPort?.postMessage('done');
+  const paced = pacedDisk(blockingDisk, pace);
+  if (workerData.task === 'past') parentPort?.postMessage(await answerPast(paced, workerData));
+  else {
+    const { upToPosition, isUrgent } = workerData;
+    await buildSnapshot(isUrgent ? blockingDisk : paced, dir, replayingReplica(), upToPosition);
+    parentPort?.postMessage('done');
+  }
 }
 
-function isSnapshotTask(data: unknown): data is SnapshotTask {
-  return typeof data === 'object' && data !== null && (data as Partial<SnapshotTask>).task === 'snapshot';
+function isTask(data: unknown): data is SnapshotTask | PastTask {
+  if (typeof data !== 'object' || data === null) return false;
+  const { task } = data as Partial<SnapshotTask | PastTask>;
+  return task === 'snapshot' || task === 'past';
 }

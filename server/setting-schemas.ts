@@ -7,6 +7,12 @@ export function integer(least: number, most: number) {
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message), v.maxValue(most, message));
 }
 
+/** `least` and `most` included; fractions too. */
+export function number(least: number, most: number) {
+  const message = `must be a number from ${least} to ${most}`;
+  return v.pipe(v.number(message), v.finite(message), v.minValue(least, message), v.maxValue(most, message));
+}
+
 export function text(lengthMax: number) {
   const message = `must be a text of 1 to ${lengthMax} characters`;
   return v.pipe(v.string(message), v.minLength(1, message), v.maxLength(lengthMax, message));
@@ -28,4 +34,9 @@ export function toCamelKeys<Fields extends object>(fields: Fields): CamelKeys<Fi
     value,
   ]);
   return Object.fromEntries(entries) as CamelKeys<Fields>;
+}
+
+/** `banMaxMs` as `ban_max_ms`. */
+export function toSnakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

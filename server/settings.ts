@@ -6,12 +6,13 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as v from 'valibot';
 import { TTL_MAX_MS } from '../protocol/limits.ts';
-import type { ResourcePolicy } from './lease/policy.ts';
-import { resourceDefaults, resources, wholePolicy } from './policy-settings.ts';
-import { type CamelKeys, integer, oneOf, text } from './setting-schemas.ts';
+import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
+import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
+import { resourceDefaults, resources } from './policy-settings.ts';
+import { type CamelKeys, integer, number, oneOf, text } from './setting-schemas.ts';
 
 /** How the text of a flag or variable becomes the value that the file would hold. */
-export type SettingKind = 'text' | 'integer' | 'boolean' | 'list' | 'json';
+export type SettingKind = 'text' | 'integer' | 'number' | 'boolean' | 'list' | 'json';
 
 export interface Setting<Schema extends v.GenericSchema = v.GenericSchema> {
   readonly kind: SettingKind;
@@ -84,6 +85,14 @@ export const SETTINGS = {
     noFlag: 'a flag shows in the list of processes: set LEASEHOLD_ADMIN_KEY, or admin_key in the file',
     secret: true,
   }),
+  tls_cert: setting(
+    'text',
+    v.exactOptional(path),
+    'PEM file: certificate chain of the WebSocket listener; SIGHUP reloads',
+  ),
+  tls_key: setting('text', v.exactOptional(path), 'PEM file: its key, not encrypted'),
+  admin_tls_cert: setting('text', v.exactOptional(path), 'PEM file: certificate chain of the HTTP API'),
+  admin_tls_key: setting('text', v.exactOptional(path), 'PEM file: its key'),
   data_dir: setting('text', v.optional(path, 'snapshots'), 'Folder of snapshots and deltas'),
   pool: setting('text', v.exactOptional(path), 'JSON file of address records, taken in at start'),
   pool_replace: setting('boolean', v.optional(flag, false), 'Remove the addresses that the pool file no longer has'),
@@ -102,7 +111,34 @@ export const SETTINGS = {
     'Lead of `expiring` before expiry; unset: a third of the TTL, at most 5 s',
   ),
   drain_ms: setting('integer', v.optional(integer(0, 10 * MINUTE_MS), 1_000), 'Time for sessions to leave at shutdown'),
+  api_keys: setting('boolean', v.optional(flag, false), 'Nobody without an API key is served'),
+  rate_capacity: setting(
+    'integer',
+    v.exactOptional(integer(1, CAPACITY_MAX)),
+    'Requests that a client may have saved up, if it has no limit of its own',
+  ),
+  rate_per_sec: setting(
+    'number',
+    v.exactOptional(number(0, RATE_PER_SEC_MAX)),
+    'Requests a second that a client gets back, with rate_capacity',
+  ),
   sessions_max: setting('integer', v.optional(integer(1, 1_000_000), 50_000), 'Sessions at one time'),
+  sessions_per_client_max: setting(
+    'integer',
+    v.exactOptional(integer(1, 1_000_000)),
+    'Sessions at one time of a client with a key; unset: as many as there may be',
+  ),
+  sockets_per_ip_max: setting(
+    'integer',
+    v.optional(integer(1, 1_000_000), 25_000),
+    'WebSockets at one time from one IP, of IPv6 from one /64',
+  ),
+  http_connections_max: setting(
+    'integer',
+    v.optional(integer(1, 1_000_000), 10_000),
+    'Connections to the HTTP API at one time',
+  ),
+  http_connections_per_ip_max: setting('integer', v.optional(integer(1, 1_000_000), 5_000), 'The same from one IP'),
   outbox_bytes_max: setting(
     'integer',
     v.optional(integer(64 * KIB, GIB), MIB),
@@ -124,12 +160,12 @@ export const SETTINGS = {
   snapshots_kept: setting(
     'integer',
     v.optional(integer(2, 1_000), 2),
-    'Snapshots kept, with the deltas since the oldest: two for safety, more to look back',
+    'Snapshots kept, with the deltas since the oldest: more than two to look back',
   ),
   resource_defaults: setting(
     'json',
     v.optional(resourceDefaults, {}),
-    'Policy of every resource: {"max_leases": 5, "ban_ms": 60000}; fields: .env.example',
+    'Policy of every resource, {"max_leases": 5, "ban_ms": 60000}: see .env.example',
   ),
   resources: setting('json', v.optional(resources, {}), 'Policies by resource id: {"7": {"max_leases": 1}}'),
 };

@@ -1,16 +1,29 @@
-/** The HTTP listener: who may ask, one log line a request, errors as problem+json, and the routes that main hands it. */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Server } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
-import { Hono } from 'hono';
+/** The HTTP listener: who may ask, one log line a request, errors as problem+json, and the operations that main hands it. */
+import type { AddressInfo } from 'node:net';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { type Context, Hono } from 'hono';
 import { problemResponse } from '../../protocol/problems.ts';
 import type { Clock } from '../coordinator/scheduler.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { boundConnections, type ConnectionBounds } from './connections.ts';
+import { type Access, admit, isOurs, isStillAdmitted, unauthorized } from './guard.ts';
+import { type Listener, makeListener, type TlsPair } from './listener.ts';
+import type { Caller, Operation } from './operation.ts';
+import { answerUnreadable } from './unreadable.ts';
 
-/** Headers must have come by then, and the whole request. */
+/** Headers must have come by then, and the whole request, an import of a large pool included. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-const HEALTH_PATH = '/healthz';
+const REQUEST_TIMEOUT_MS = 300_000;
+/** How often connections are held to these. */
+const TIMEOUTS_CHECK_MS = 1_000;
+/** A socket on which nothing has moved for so long is cut: whoever is behind it takes nothing. Longer than any work takes. */
+const IDLE_TIMEOUT_MS = 120_000;
+/** Connections that wait to be accepted; the kernel has a bound of its own. */
+const BACKLOG = 4_096;
+/** How long a client that came too early is asked to wait. */
+const STARTING_RETRY_S = 1;
+/** Paths that are asked all the time: their requests are logged at debug. */
+const WATCHED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export interface AdminLog {
   debug(fields: object, message: string): void;
@@ -22,102 +35,192 @@ export interface AdminOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** Asked for as `Authorization: Bearer …` everywhere but on /healthz; undefined only on loopback. */
-  readonly adminKey: string | undefined;
-  readonly routes: readonly Hono[];
-  /** What /healthz says beside `status`. */
-  readonly health: () => object;
+  /** Undefined: no TLS. They have been checked. */
+  readonly tls: TlsPair | undefined;
+  readonly connections: ConnectionBounds;
+  /** Served from the first moment on, to anyone; the rest is mounted when it can be. */
+  readonly early: readonly Operation[];
+  /** For tests. */
+  readonly idleTimeoutMs?: number;
+  /** For how long a request took. */
   readonly clock: Clock;
+  readonly metrics: Metrics;
   readonly log: AdminLog;
 }
 
-export interface AdminServer {
+/** What is served once the state is there. */
+export interface Mounted {
+  readonly operations: readonly Operation[];
+  readonly access: Access;
+  /** Resolves when everything that was decided so far is durable: a refusal may rest on it. */
+  readonly settled: () => Promise<void>;
+  readonly isOverloaded: () => boolean;
+}
+
+/** At `close` whatever was going to be answered has been. */
+export interface AdminServer extends Pick<Listener, 'reloadTls' | 'close'> {
   readonly port: number;
-  /** Stops listening and cuts what is still connected: whatever was going to be answered has been. */
-  close(): Promise<void>;
+  /** Serves this as well from here on; until then it is answered 503. */
+  mount(mounted: Mounted): void;
 }
 
 /** Rejects where the address can't be listened on. */
 export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
-  const server = createAdaptorServer({ fetch: adminApp(options).fetch }) as Server;
-  server.headersTimeout = HEADERS_TIMEOUT_MS;
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  let app = adminApp(options, undefined);
+  const listener = getRequestListener((request, env) => app.fetch(request, env), {
+    overrideGlobalObjects: false,
+    errorHandler: (error) => problemResponse(400, error instanceof Error ? error.message : 'not a request'),
+  });
+  // A request without Host is answered like any other that can't be read.
+  const bounds = {
+    requireHostHeader: false,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUTS_CHECK_MS,
+  };
+  const { server, ...rest } = makeListener(bounds, options.tls);
+  server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+  server.on('request', (incoming, outgoing) => {
+    // Older than the header; what asks so is something simple that watches us.
+    if (incoming.httpVersion === '1.0') incoming.headers.host ??= 'localhost';
+    void listener(incoming, outgoing);
+  });
+  answerUnreadable(server, (status) => {
+    options.metrics.httpRequest({ operation: undefined, status, seconds: 0 });
+    options.log.debug({ status }, 'unreadable request');
+  });
+  boundConnections(server, options.connections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
       reject(new Error(`admin port: can't listen on ${options.host}:${options.port}: ${error.message}`)),
     );
-    server.listen(options.port, options.host, resolve);
+    server.listen({ port: options.port, host: options.host, backlog: BACKLOG }, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    mount(mounted) {
+      app = adminApp(options, mounted);
+    },
+    ...rest,
   };
 }
 
-function adminApp({ adminKey, routes, health, clock, log }: AdminOptions): Hono {
-  const app = new Hono();
+type Env = { Bindings: HttpBindings; Variables: { operation: string; client: string; isLimited: boolean } };
+
+function adminApp({ early, clock, metrics, log }: AdminOptions, mounted: Mounted | undefined): Hono<Env> {
+  const operations = [...early, ...(mounted?.operations ?? [])];
+  const earlyPaths = new Set(early.map(({ path }) => path));
+  const app = new Hono<Env>();
   app.use(async (context, next) => {
     const startMs = clock.nowMs();
     await next();
     const { method, path } = context.req;
-    const ms = Math.round((clock.nowMs() - startMs) * 10) / 10;
-    const entry = { method, path, status: context.res.status, ms };
+    const tookMs = clock.nowMs() - startMs;
+    if (context.get('isLimited')) metrics.rateLimited('http');
+    metrics.httpRequest({ operation: context.get('operation'), status: context.res.status, seconds: tookMs / 1_000 });
+    const ms = Math.round(tookMs * 10) / 10;
+    const client = context.get('client');
+    const entry = {
+      method,
+      path: loggedPath(path),
+      status: context.res.status,
+      ms,
+      ...(client === undefined ? {} : { client }),
+    };
     // Asked every few seconds by whatever watches us.
-    if (path === HEALTH_PATH) log.debug(entry, 'request');
+    if (WATCHED.has(path)) log.debug(entry, 'request');
     else log.info(entry, 'request');
   });
   app.use(async (context, next) => {
-    const { req } = context;
-    const { host, origin, 'sec-fetch-site': site } = req.header();
-    if (!isOurs({ host, origin, site }, adminKey !== undefined)) {
-      return problemResponse(403, 'foreign host or origin');
-    }
-    if (adminKey !== undefined && req.path !== HEALTH_PATH && !isKey(req.header('authorization'), adminKey)) {
-      const response = problemResponse(401, 'an operator key is needed', { reason: 'unauthorized' });
-      response.headers.set('WWW-Authenticate', 'Bearer');
-      return response;
-    }
-    return next();
+    const { host, origin, 'sec-fetch-site': site } = context.req.header();
+    // What is served early reveals nothing, and whatever watches us may ask by any name; nor is there else anything yet.
+    const isGuarded = !mounted || earlyPaths.has(context.req.path) || mounted.access.hasOperatorKey();
+    if (isOurs({ host, origin, site }, isGuarded)) return next();
+    return problemResponse(403, 'foreign host or origin');
   });
-  app.get(HEALTH_PATH, (context) => context.json({ status: 'ok', ...health() }));
-  for (const route of routes) app.route('/', route);
-  app.notFound((context) => problemResponse(404, `nothing is at ${context.req.path}`));
+  for (const each of operations) {
+    for (const path of [each.path, ...(each.aliases ?? [])]) {
+      app.on(each.method.toUpperCase(), honoPath(path), (context, next) => {
+        // HEAD comes as the GET that it stands for; of one that changes something nobody would see what.
+        return each.isChange && context.env.incoming.method === 'HEAD' ? next() : serve(mounted, each, context);
+      });
+    }
+  }
+  for (const [path, methods] of methodsByPath(operations)) {
+    const allow = methods.join(', ');
+    app.all(honoPath(path), () => withHeaders(problemResponse(405, `one of ${allow}`), { Allow: allow }));
+  }
+  app.notFound((context) =>
+    mounted
+      ? problemResponse(404, `nothing is at ${context.req.path}`)
+      : problemResponse(503, 'the coordinator is starting', { reason: 'starting', retryAfterS: STARTING_RETRY_S }),
+  );
   app.onError((error, context) => {
-    log.error({ err: error, path: context.req.path }, 'request failed');
+    if (!context.env.incoming.complete) {
+      // Whoever asked went away in the midst of it.
+      log.debug({ path: loggedPath(context.req.path) }, 'request aborted');
+      return problemResponse(400, 'the request was not whole');
+    }
+    log.error({ err: error, path: loggedPath(context.req.path) }, 'request failed');
     return problemResponse(500, 'internal error');
   });
   return app;
 }
 
-interface Asking {
-  readonly host: string | undefined;
-  readonly origin: string | undefined;
-  /** `Sec-Fetch-Site`. */
-  readonly site: string | undefined;
+/** Guards one request and has it answered. */
+async function serve(mounted: Mounted | undefined, operation: Operation, context: Context<Env>): Promise<Response> {
+  const { req, env } = context;
+  context.set('operation', operation.id);
+  if (!mounted || operation.role === 'anyone') return operation.serve(req, NOBODY, () => undefined);
+  const remoteAddress = env.incoming.socket.remoteAddress ?? '';
+  const admission = admit(mounted.access, operation, { authorization: req.header('authorization'), remoteAddress });
+  if (!admission.ok) {
+    context.set('isLimited', admission.response.status === 429);
+    await mounted.settled();
+    return admission.response;
+  }
+  const { caller, headers } = admission;
+  context.set('client', caller.client);
+  const recheck = () => {
+    if (!isStillAdmitted(mounted.access, caller)) return mounted.settled().then(unauthorized);
+    return operation.isChange && mounted.isOverloaded() ? overloaded() : undefined;
+  };
+  return withHeaders(await operation.serve(req, caller, recheck), headers);
 }
 
-/**
- * Whether a browser's page may be behind the request: a page of another origin never, and where no key guards us, no
- * request by a host name that somebody made to point here.
- */
-function isOurs({ host, origin, site }: Asking, isGuarded: boolean): boolean {
-  // Browsers name no origin in a plain GET, an image's say, but they say that it comes from another site.
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return false;
-  if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) return false;
-  if (isGuarded || host === undefined) return true;
-  const name = host.replace(/:\d+$/, '');
-  return name === 'localhost' || isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+const NOBODY: Caller = { client: '', isAuthenticated: false, role: 'collector', key: undefined };
+
+function overloaded(): Response {
+  return problemResponse(503, 'the disk is behind; try again later', { reason: 'overloaded', retryAfterS: 1 });
 }
 
-function isKey(authorization: string | undefined, adminKey: string): boolean {
-  const given = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1] ?? '';
-  return timingSafeEqual(digest(given), digest(adminKey));
+function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+  return response;
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+const LOGGED_PATH_MAX = 256;
+
+/** Without what somebody may have put into it by mistake: a whole address, or an API key. */
+function loggedPath(path: string): string {
+  const hidden = path
+    .split('/')
+    .map((part) => (/@|%40|^lh_[^_]*_/i.test(part) ? '***' : part))
+    .join('/');
+  return hidden.length > LOGGED_PATH_MAX ? `${hidden.slice(0, LOGGED_PATH_MAX)}…` : hidden;
+}
+
+/** `/v1/leases/{lease}` as hono writes it. */
+function honoPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ':$1');
+}
+
+function methodsByPath(operations: readonly Operation[]): Map<string, string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { path, aliases = [], method } of operations) {
+    for (const each of [path, ...aliases]) {
+      methods.set(each, [...(methods.get(each) ?? []), method.toUpperCase()]);
+    }
+  }
+  return methods;
 }

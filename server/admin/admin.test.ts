@@ -1,13 +1,15 @@
 import { request } from 'node:http';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { NO_METRICS } from '../metrics/metrics.ts';
 import { dataFolder, runCoordinator } from '../testing/coordinator-process.ts';
 import { serveHttp } from '../testing/http-client.ts';
 import { WireClient } from '../testing/wire-client.ts';
+import { openAdmin } from './admin-server.ts';
 
-/** Of GET /allocate/7/60 with headers that fetch would not send. */
-function statusOf(port: number, headers: Record<string, string>): Promise<number | undefined> {
+/** Of a GET with headers that fetch would not send. */
+function statusOf(port: number, headers: Record<string, string>, path = '/allocate/7/60'): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port, path: '/allocate/7/60', headers }, (response) => {
+    request({ host: '127.0.0.1', port, path, headers }, (response) => {
       response.resume();
       resolve(response.statusCode);
     })
@@ -124,5 +126,29 @@ describe('the admin port', () => {
     expect(image).toBe(403);
     expect(await statusOf(coordinator.adminPort, { 'Sec-Fetch-Site': 'none' })).toBe(200);
     expect(await statusOf(coordinator.adminPort, { Host: 'evil.example' })).toBe(403);
+  });
+
+  it('says that it is starting by any host name, too', async () => {
+    const { port, close } = await openAdmin({
+      host: '127.0.0.1',
+      port: 0,
+      early: [],
+      clock: { nowMs: () => 0, utcMs: () => 0 },
+      tls: undefined,
+      connections: { connectionsMax: 100, connectionsPerIpMax: 100, peerOf: (ip) => ip },
+      metrics: NO_METRICS,
+      log: { debug: () => {}, info: () => {}, error: () => {} },
+    });
+    onTestFinished(close);
+    expect(await statusOf(port, { Host: 'leasehold.example' })).toBe(503);
+    expect(await statusOf(port, { 'Sec-Fetch-Site': 'cross-site' })).toBe(403);
+  });
+
+  it('says by any host name whether it lives and serves, but not to pages of another origin', async () => {
+    const { coordinator } = await serveHttp();
+    for (const path of ['/healthz', '/readyz']) {
+      expect(await statusOf(coordinator.adminPort, { Host: 'leasehold.example' }, path)).toBe(200);
+      expect(await statusOf(coordinator.adminPort, { 'Sec-Fetch-Site': 'cross-site' }, path)).toBe(403);
+    }
   });
 });

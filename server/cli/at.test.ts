@@ -6,7 +6,6 @@ import { temporaryFolder } from '../testing/journal-run.ts';
 import { acquire, makeHistory, PLANTED } from '../testing/lease-folders.ts';
 import { LeaseJournal } from '../testing/lease-journal.ts';
 import { WireClient } from '../testing/wire-client.ts';
-import { parseTime } from './past-time.ts';
 
 const utc = (second: number, minute = 0) => new Date(Date.UTC(2026, 0, 5, 0, minute, second)).toISOString();
 
@@ -162,36 +161,5 @@ describe('leasehold journal at', () => {
     expect(damaged.stderr).toContain('how leases ended may be missing');
     expect((await leasehold('journal', 'at', dir, utc(30))).code).toBe(65);
     expect((await leasehold('journal', 'at', dir, 'yesterday')).code).toBe(64);
-  });
-});
-
-describe('a time on the command line', () => {
-  const nowMs = Date.UTC(2026, 0, 5, 12);
-
-  it.each([
-    ['2026-01-05T00:00:30Z', Date.UTC(2026, 0, 5, 0, 0, 30)],
-    ['2026-01-05T00:00:30.5', Date.UTC(2026, 0, 5, 0, 0, 30, 500)],
-    ['2026-01-05 00:00', Date.UTC(2026, 0, 5)],
-    ['2026-01-05', Date.UTC(2026, 0, 5)],
-    ['2026-01-05T00:00:30+02:00', Date.UTC(2026, 0, 4, 22, 0, 30)],
-    ['2026-01-05T00:00:30-0130', Date.UTC(2026, 0, 5, 1, 30, 30)],
-    ['90s ago', nowMs - 90_000],
-    ['1.5h ago', nowMs - 5_400_000],
-    ['250ms ago', nowMs - 250],
-  ])('%s is understood', (text, utcMs) => {
-    expect(parseTime(text, nowMs)).toBe(utcMs);
-  });
-
-  it.each([
-    '',
-    'yesterday',
-    '2026-02-30',
-    '2026-13-01',
-    '2026-01-05T24:00:00Z',
-    '10',
-    '1e3s ago',
-    '2026-01-05T00:00:30 CET',
-  ])('"%s" is not', (text) => {
-    expect(parseTime(text, nowMs)).toBeUndefined();
   });
 });

@@ -1,9 +1,16 @@
 import { EXIT, Refusal } from '../exit.ts';
-import { type HeldLease, type Moment, type PastLeases, utcText, whoHeld } from '../replay.ts';
+import { parseTime, TIME_FORMATS } from '../past-time.ts';
+import {
+  dayText,
+  describeHeld,
+  describePast,
+  type HeldLease,
+  type Moment,
+  type PastLeases,
+  utcText,
+  whoHeld,
+} from '../replay.ts';
 import { Output, plural } from './output.ts';
-import { parseTime } from './past-time.ts';
-
-const DAY_MS = 86_400_000;
 
 export interface AtOptions {
   readonly resource?: number;
@@ -15,7 +22,7 @@ export interface AtOptions {
 export async function at(dir: string, time: string, options: AtOptions, nowMs: number): Promise<number> {
   const utcMs = parseTime(time, nowMs);
   if (utcMs === undefined) {
-    throw new Refusal(EXIT.usage, `${time}: a time is ISO 8601 (UTC where no zone is named), or -90s, -10m, -2h, -1d`);
+    throw new Refusal(EXIT.usage, `${time}: a time is ${TIME_FORMATS}`);
   }
   const { resource, address, json = false } = options;
   const past = await whoHeld(dir, utcMs, { resource, address });
@@ -81,46 +88,8 @@ function grantedText({ grantedUtcMs, grantedDay }: HeldLease): string {
   return `granted on ${dayText(grantedDay)}, before what is kept`;
 }
 
-/** As `2026-11-21`. */
-function dayText(day: number): string {
-  return utcText(day * DAY_MS).slice(0, 10);
-}
-
 async function printJson(utcMs: number, past: PastLeases, output: Output): Promise<void> {
-  const { moment, leases, endPosition } = past;
-  await output.json({
-    type: 'moment',
-    utc: utcText(utcMs),
-    position: moment.position,
-    end_position: endPosition,
-    epoch: moment.epoch,
-    coordinator: moment.coordinator,
-    since_utc: moment.sinceUtcMs === undefined ? null : utcText(moment.sinceUtcMs),
-    until_utc: moment.untilUtcMs === undefined ? null : utcText(moment.untilUtcMs),
-    clock_set_back: moment.isRepeated,
-    leases: leases.length,
-  });
-  for (const lease of leases) await output.json({ type: 'lease', ...leaseFields(lease) });
-}
-
-function leaseFields({ revoking, ended, ...lease }: HeldLease): object {
-  return {
-    lease: lease.lease,
-    resource: lease.resource,
-    address_id: lease.addressId,
-    address: lease.address,
-    holder: lease.holder,
-    ttl_ms: lease.ttlMs,
-    remaining_ms: lease.remainingMs,
-    requests: lease.requests,
-    // null: before what is kept; the day is known all the same.
-    granted_utc: lease.grantedUtcMs === undefined ? null : utcText(lease.grantedUtcMs),
-    granted_day: dayText(lease.grantedDay),
-    revoking: revoking ? { reason: revoking.reason, remaining_ms: revoking.remainingMs } : null,
-    // null: still held at the end of what is kept.
-    end: ended?.end ?? null,
-    reason: ended?.reason ?? null,
-    ended_utc: ended ? utcText(ended.utcMs) : null,
-    ended_position: ended?.position ?? null,
-  };
+  const { leases } = past;
+  await output.json({ type: 'moment', ...describePast(utcMs, past), leases: leases.length });
+  for (const lease of leases) await output.json({ type: 'lease', ...describeHeld(lease) });
 }

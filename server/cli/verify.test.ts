@@ -47,7 +47,7 @@ describe('leasehold journal verify', () => {
     const { code, lines, stdout } = await leasehold('journal', 'verify', files.dir);
     expect({ code, stdout }).toMatchObject({ code: 0 });
     expect(lines[0]).toMatch(
-      new RegExp(`^${files.oldSnapshot} +position 18  12 records  1,567 bytes  2026-01-05T\\S+Z  good$`),
+      new RegExp(`^${files.oldSnapshot} +position 18  12 records  1,569 bytes  2026-01-05T\\S+Z  good$`),
     );
     expect(lines[1]).toMatch(
       /^\d{20}\.delta +positions 19–57 {2}39 batches, 39 events {2}20,480 bytes {2}2026-01-05T\S+Z {2}good$/,

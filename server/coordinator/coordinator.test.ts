@@ -124,6 +124,28 @@ describe('coordinator: what leaves, and when', () => {
 });
 
 describe('coordinator: batches', () => {
+  it('tells of each batch when it is durable and its answers have left, and of none that is not', async () => {
+    const bench = new Bench();
+    bench.coordinator.onDurable((batch) => bench.left.push(`durable ${batch.position}: ${textsOf(batch).join()}`));
+    await bench.held('a');
+    bench.write('b');
+    bench.write('c');
+    await bench.settle();
+    expect(bench.left).toEqual([]);
+    bench.log.releaseOne();
+    await bench.settle();
+    expect(bench.left).toEqual(['a', 'durable 1: a']);
+    bench.log.releaseOne();
+    await bench.settle();
+    expect(bench.left.slice(2)).toEqual(['b', 'c', 'durable 2: b,c']);
+    bench.log.failNext();
+    bench.write('d');
+    await bench.settle();
+    bench.log.release();
+    await bench.settle();
+    expect(bench.left).toHaveLength(5);
+  });
+
   it('has one append in flight; what arrives meanwhile is the next batch', async () => {
     const bench = new Bench();
     await bench.held('a');

@@ -1,6 +1,6 @@
 import { BatchBuilder } from './batch-builder.ts';
 import type { AnswersTo, AnyDomain, Domain } from './domain.ts';
-import { COORDINATOR_DOMAIN, type EventLog } from './event-log.ts';
+import { type Batch, COORDINATOR_DOMAIN, type EventLog } from './event-log.ts';
 import { OutputGate } from './output-gate.ts';
 import type { Replica } from './replica.ts';
 import type { Clock, Scheduler } from './scheduler.ts';
@@ -86,6 +86,7 @@ export class Coordinator {
   readonly #builder: BatchBuilder;
   readonly #gate: OutputGate;
   readonly #afterRelease: (() => void)[] = [];
+  readonly #onDurable: ((batch: Batch) => void)[] = [];
   readonly #idle: (() => void)[] = [];
   /** Continuations of long commands, each decided in a turn of its own. */
   readonly #continuations: Continuation[] = [];
@@ -134,6 +135,11 @@ export class Coordinator {
     return this.#durable;
   }
 
+  /** Encoded bytes of events that the log has not been handed yet. */
+  get backlogBytes(): number {
+    return this.#builder.bytes;
+  }
+
   /** Whether the disk is so far behind that new requests are to be turned away. */
   get isOverloaded(): boolean {
     return this.#builder.bytes > BACKLOG_BYTES_MAX || this.#looks >= OVERLOADED_LOOKS;
@@ -174,6 +180,11 @@ export class Coordinator {
   /** Calls back after each group of outputs that left together: the place to write them to sockets. */
   onReleased(listener: () => void): void {
     this.#afterRelease.push(listener);
+  }
+
+  /** Tells of each batch once it is durable and the outputs that waited for it have left. */
+  onDurable(listener: (batch: Batch) => void): void {
+    this.#onDurable.push(listener);
   }
 
   /**
@@ -301,6 +312,7 @@ export class Coordinator {
       this.#durable = expectedPosition + batch.eventCount;
       this.#append();
       this.#release();
+      for (const listener of this.#onDurable) listener(batch);
       this.#armTimer(this.#dueMs());
     });
   }

@@ -2,7 +2,14 @@ import { cp, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventLogContract } from '../coordinator/event-log.contract.ts';
-import { counterReplica, countersOf, JournalRun, systemError, temporaryFolder } from '../testing/journal-run.ts';
+import {
+  counterReplica,
+  countersOf,
+  JournalRun,
+  snapshotsOf,
+  systemError,
+  temporaryFolder,
+} from '../testing/journal-run.ts';
 import { type Disk, type DiskFile, makeDataFolder, nodeDisk } from './disk.ts';
 import { recover } from './recover.ts';
 
@@ -27,6 +34,22 @@ describe('journal', () => {
     expect(third.recovered).toMatchObject({ position: 6, epoch: 2, cleanStop: false });
   });
 
+  it('says of each batch, once it is on disk, how much was written and how long that took', async () => {
+    let nowMs = 0;
+    const written: number[][] = [];
+    const run = await JournalRun.start(await temporaryFolder(), {
+      // Each look is a quarter of a second after the one before.
+      clock: { nowMs: () => (nowMs += 250), utcMs: () => 1_750_000_000_000 },
+      onWritten: (...args) => written.push(args),
+    });
+    await run.add('a', 3);
+    await run.add('a'.repeat(1_000));
+    expect(written).toEqual([
+      [3, 512, 250],
+      [1, 1_536, 250],
+    ]);
+  });
+
   it('keeps one data id over all runs and files', async () => {
     const dir = await temporaryFolder();
     await (await JournalRun.start(dir, { randomBytes: (count) => new Uint8Array(count).fill(1) })).add('a');
@@ -47,6 +70,28 @@ describe('journal', () => {
     expect(Object.keys(countersOf(next.replica)).map((name) => name.replace(BIG, ''))).toEqual(
       Array.from({ length: 14 }, (_, batch) => String(batch)),
     );
+  });
+
+  it('says from where on it can be read, and goes on with a file that goes with a snapshot meanwhile', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    for (let batch = 0; batch < 6; batch += 1) await run.add(`${batch}${BIG}`);
+    expect(await run.journal.keptFrom()).toBe(1);
+    const reading = run.journal.readFrom(1);
+    expect((await reading.next()).value).toMatchObject({ position: 1 });
+    for (let round = 0; round < 3; round += 1) {
+      await run.add('a');
+      await run.journal.snapshotNow();
+    }
+    const keptFrom = await run.journal.keptFrom();
+    expect(keptFrom).toBe(9);
+    // What it has open it has whole; the next is gone.
+    const [firstDelta] = await deltas(dir);
+    expect(firstDelta).toContain(String(keptFrom));
+    for (const position of [2, 3, 4]) expect((await reading.next()).value).toMatchObject({ position });
+    await expect(reading.next()).rejects.toThrow('ENOENT');
+    await expect(run.journal.readFrom(keptFrom - 1).next()).rejects.toThrow('older than the oldest delta');
+    expect((await run.journal.readFrom(keptFrom).next()).value).toMatchObject({ position: keptFrom });
   });
 
   it('holds everything that was durable in a copy taken at any moment', async () => {

@@ -11,23 +11,16 @@ import { join } from 'node:path';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import { type AppendOutcome, type Batch, COORDINATOR_DOMAIN, type EventLog } from '../coordinator/event-log.ts';
 import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
-import {
-  BATCH_BYTES_MAX,
-  BATCH_EVENTS_MAX,
-  batchesFrom,
-  encodeBatch,
-  frameBytesOf,
-  lastPositionOf,
-  SECTOR_BYTES,
-} from './batch.ts';
+import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, encodeBatch, frameBytesOf, lastPositionOf, SECTOR_BYTES } from './batch.ts';
 import { removeStopped, writeStopped } from './clean-stop.ts';
-import { type Disk, isShortage, readWhole, sizeOf } from './disk.ts';
+import { type Disk, isShortage, sizeOf } from './disk.ts';
 import { CorruptJournalError } from './errors.ts';
 import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
 import { listFolder, snapshotName } from './file-names.ts';
 import { packValue } from './msgpack.ts';
 import type { Recovered } from './recover.ts';
 import { placeSegment, prepareSegment, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, type Segment } from './segment.ts';
+import { readSegmentBatches } from './segment-reader.ts';
 import {
   SNAPSHOT_AGE_MS_DEFAULT,
   SNAPSHOT_BYTES_DEFAULT,
@@ -36,6 +29,9 @@ import {
   type TakeSnapshot,
 } from './snapshot-rotation.ts';
 import { type JournalLog, StorageWatch } from './storage-watch.ts';
+
+/** Batches on the way to the first that is wanted; then others have their turn. */
+const SKIPPED_PER_TURN = 256;
 
 const STOPPED_PAYLOAD = packValue([COORDINATOR_DOMAIN, 'Stopped', 1]);
 
@@ -67,6 +63,8 @@ export interface JournalOptions {
   readonly liveCount?: () => number;
   /** There is more or less room than before; `storage` says how much. */
   readonly onStorage?: (level: StorageLevel) => void;
+  /** So many events are on disk, in so many bytes; forcing them there took so long. */
+  readonly onWritten?: (events: number, bytes: number, writeMs: number) => void;
   /** The disk has failed beside an append: nothing is written any more, and the process should end. Called once. */
   readonly onFailure?: (error: Error) => void;
 }
@@ -198,6 +196,12 @@ export class Journal implements EventLog {
     return this.#read(position, this.#position);
   }
 
+  /** The oldest position that `readFrom` still has, or the next one of all, as of now: a snapshot may move it on. */
+  async keptFrom(): Promise<number> {
+    const { deltas } = await listFolder(this.#options.disk, this.#options.dir);
+    return deltas[0]!.position;
+  }
+
   /** Makes a snapshot of all that is durable now. Rejects where that fails; everything is in place still. */
   async snapshotNow(): Promise<void> {
     // So that no commit waits for it behind the rotation.
@@ -235,6 +239,7 @@ export class Journal implements EventLog {
   }
 
   async #write(batch: Batch, isCleanStop: boolean): Promise<AppendOutcome> {
+    const { clock, onWritten } = this.#options;
     const { bytes, crc } = encodeBatch(this.#frame, batch, this.#batchCrc, isCleanStop);
     try {
       if (!this.#segment.fits(bytes.length)) await this.#rotate();
@@ -243,6 +248,7 @@ export class Journal implements EventLog {
     }
     // The disk may have failed beside it meanwhile.
     if (this.#ended) return this.#ended;
+    const startMs = clock.nowMs();
     try {
       await this.#segment.write(bytes);
     } catch (error) {
@@ -253,6 +259,7 @@ export class Journal implements EventLog {
     this.#position = lastPositionOf(batch);
     this.#batchCrc = crc;
     this.#storage.written(bytes.length, this.#segment.roomBytes);
+    onWritten?.(batch.eventCount, bytes.length, clock.nowMs() - startMs);
     return { outcome: 'durable' };
   }
 
@@ -288,18 +295,22 @@ export class Journal implements EventLog {
 
   async *#read(position: number, lastPosition: number): AsyncGenerator<Batch> {
     if (position > lastPosition) return;
-    const { disk, dir } = this.#options;
+    const { disk, dir, scheduler } = this.#options;
     const { deltas } = await listFolder(disk, dir);
     const first = deltas.findLastIndex((delta) => delta.position <= position);
     if (first < 0) throw new Error(`position ${position} is older than the oldest delta`);
     let next = deltas[first]!.position;
+    let skipped = 0;
     for (const { name } of deltas.slice(first)) {
-      const bytes = await readWhole(disk, join(dir, name), SEGMENT_BYTES_MAX);
-      for (const { batch, offset } of batchesFrom(bytes, HEADER_BYTES)) {
+      for await (const { batch, offset } of readSegmentBatches(disk, join(dir, name))) {
         if (batch.position !== next) throw new CorruptJournalError(name, offset, `position ${next} is missing`);
         next = lastPositionOf(batch) + 1;
-        // A copy: a view would keep the whole segment in memory as long as the batch.
+        // A copy: the reader has one buffer for all.
         if (next > position) yield { ...batch, payload: new Uint8Array(batch.payload) };
+        else {
+          skipped += 1;
+          if (skipped % SKIPPED_PER_TURN === 0) await new Promise<void>((resolve) => scheduler.defer(resolve));
+        }
         if (next > lastPosition) return;
       }
     }

@@ -63,6 +63,11 @@ export function eventsOf(name: string, { batch, offset }: StoredBatch): readonly
   }
 }
 
+/** A fault as the error that it is to whoever needs what is there. */
+export function corruptionOf({ fault: { file, offset, message } }: Extract<LookbackItem, { type: 'fault' }>) {
+  return new CorruptJournalError(file, offset, message);
+}
+
 /** What stood last in the journal at some time. */
 interface Point {
   readonly position: number;
@@ -97,15 +102,21 @@ export type FoundMoment =
 
 /**
  * Where the journal stood when the wall clock showed `utcMs`: behind the last batch, in the order of positions, that was
- * written at or before it. So a moment that a clock set back showed twice is taken as it was shown last.
+ * written at or before it. So a moment that a clock set back showed twice is taken as it was shown last. Nothing behind
+ * `toPosition` is looked at.
  */
-export async function findMoment(disk: Disk, dir: string, utcMs: number): Promise<FoundMoment> {
+export async function findMoment(
+  disk: Disk,
+  dir: string,
+  utcMs: number,
+  toPosition: number = Infinity,
+): Promise<FoundMoment> {
   let [last, next]: [Point | undefined, Point | undefined] = [undefined, undefined];
   let first: Point | undefined;
   let hasBeenLater = false;
   let isRepeated = false;
   let endPosition = 0;
-  for await (const point of points(disk, dir)) {
+  for await (const point of points(disk, dir, toPosition)) {
     first ??= point;
     endPosition = point.position;
     if (point.utcMs <= utcMs) {
@@ -138,7 +149,7 @@ function momentAt(utcMs: number, last: Point, next: Point | undefined): Omit<Mom
 }
 
 /** What snapshots and batches say of their time, in the order of positions. */
-async function* points(disk: Disk, dir: string): AsyncGenerator<Point> {
+async function* points(disk: Disk, dir: string, toPosition: number): AsyncGenerator<Point> {
   const { snapshots, deltas } = await listFolder(disk, dir);
   const firstPosition = deltas[0]?.position ?? Infinity;
   for (const { name, position } of snapshots) {
@@ -146,7 +157,7 @@ async function* points(disk: Disk, dir: string): AsyncGenerator<Point> {
     const header = await readSnapshotHeader(disk, join(dir, name), name);
     if (header?.position === position) yield { ...header, isCleanStop: false };
   }
-  for await (const item of readBatches(disk, dir)) {
+  for await (const item of readBatches(disk, dir, { toPosition })) {
     if (item.type !== 'batch') continue;
     const { batch, isCleanStop } = item.stored;
     const { epoch, clockMs, utcMs } = batch;

@@ -17,3 +17,13 @@ export function packValue(value: unknown): Uint8Array {
 export function unpackValues(bytes: Uint8Array): unknown[] {
   return bytes.length === 0 ? [] : packr.unpackMultiple(bytes);
 }
+
+/** The same, each with how many of the bytes it takes. */
+export function unpackSized(bytes: Uint8Array): { readonly value: unknown; readonly bytes: number }[] {
+  const values: { value: unknown; bytes: number }[] = [];
+  if (bytes.length === 0) return values;
+  packr.unpackMultiple(bytes, (value: unknown, start = 0, end = bytes.length) => {
+    values.push({ value, bytes: end - start });
+  });
+  return values;
+}

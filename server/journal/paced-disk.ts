@@ -5,22 +5,22 @@
  */
 import type { Disk, DiskFile } from './disk.ts';
 
-/** Time off, as a multiple of the time worked. */
-const REST_PER_WORK = 2;
 /** However long a piece of work was. */
 const REST_MAX_MS = 2_000;
 /** Timers count in these, and may be late by one. */
 const TIMER_MS = 1;
 
 export interface Pace {
+  /** Time off, as a multiple of the time worked. */
+  readonly restPerWork: number;
   readonly nowMs: () => number;
   readonly pause: (ms: number) => Promise<void>;
 }
 
-export function pacedDisk(disk: Disk, { nowMs, pause }: Pace): Disk {
+export function pacedDisk(disk: Disk, { restPerWork, nowMs, pause }: Pace): Disk {
   let sinceMs = nowMs();
   const restFor = async (workedMs: number) => {
-    const restMs = Math.min(REST_MAX_MS, REST_PER_WORK * workedMs);
+    const restMs = Math.min(REST_MAX_MS, restPerWork * workedMs);
     const beganMs = nowMs();
     await pause(restMs);
     return nowMs() - beganMs - Math.max(TIMER_MS, restMs);

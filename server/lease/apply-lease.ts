@@ -1,6 +1,7 @@
 import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
 import { type Address, ensurePair } from './address.ts';
 import { removeWaiter, serve, whereOf } from './apply-waiting.ts';
+import { collectorOf } from './collectors.ts';
 import { endedLease } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
@@ -40,9 +41,8 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
   // The first lease of a count takes the waiter away, and with it what was reserved for it.
   if (waiter) removeWaiter(state, waiter);
   // Before the grant's own request is counted: by what the condition saw.
-  if (holder.kind === 'session' && substituteFor === undefined) {
-    serve(state, existing(state.sessions, holder.session), resource, address);
-  }
+  const collector = substituteFor === undefined ? collectorOf(state, holder) : undefined;
+  if (collector) serve(state, collector, resource, address);
   if (event.strategy === undefined) resource.pool.known(whereOf(state, resource, event.where))?.advance(address);
   address.lastToken = event.lease;
   indexLease(state, {

@@ -1,5 +1,6 @@
 import { assertNever } from '../../protocol/assert.ts';
 import { parkLines, removeWaiter, unparkLines } from './apply-waiting.ts';
+import { joinParties, leaveParties } from './collectors.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { holderName } from './idempotency.ts';
@@ -35,13 +36,14 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
         holder: { kind: 'session', session: event.session },
         secretHash: event.secretHash,
         client: event.client,
+        owner: event.owner,
+        ...joinParties(state, event.owner),
         resumeWindowMs: event.resumeWindowMs,
         noticeMs: event.noticeMs,
         suspendedUntilMs: undefined,
         end: 'session_lost',
         leases: new LeaseList(state.leases.rows),
         unaskedEnds: [],
-        served: new Map(),
         lines: new Set(),
         waiterCount: 0,
         suspendedPlace: NOT_IN_HEAP,
@@ -97,4 +99,5 @@ function endSession(state: LeaseState, session: Session): void {
   state.keys.delete(holderName({ kind: 'session', session: session.id }));
   state.suspended.delete(session);
   state.sessions.delete(session.id);
+  leaveParties(state, session);
 }

@@ -3,6 +3,7 @@ import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
 import type { Where } from '../../protocol/where.ts';
 import { type Address, ensurePair } from './address.ts';
 import { keysOf } from './apply-lease.ts';
+import { type Collector, countHeld, isAtBound } from './collectors.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { holderName } from './idempotency.ts';
@@ -10,7 +11,7 @@ import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { leasesChanged } from './lease-index.ts';
 import { isPlain, wake } from './pair.ts';
 import { ensureResource, type LeaseState, policyOf, type Resource, type Session } from './state.ts';
-import type { Waiter } from './waiting.ts';
+import type { Standing, Waiter } from './waiting.ts';
 import { both } from './where.ts';
 
 type WaitEvent = Extract<
@@ -60,6 +61,7 @@ export function applyWaitEvent(state: LeaseState, event: WaitEvent): void {
       ensurePair(address, waiter.resource.id).reservedFor = waiter;
       waiter.reserved.add(address);
       waiter.resource.queue.reservedCount += 1;
+      countHeld(state, waiter.session.tally, waiter.resource, 1);
       return leasesChanged(state, address, waiter.resource.id);
     }
     case 'ReservationsDropped': {
@@ -85,13 +87,13 @@ export function applyWaitEvent(state: LeaseState, event: WaitEvent): void {
   }
 }
 
-/** When the session was last served on the resource; one that never was stands at the present. */
-function turnOf(state: LeaseState, session: Session, resource: number): number {
-  let turn = session.served.get(resource);
+/** When the collector was last served on the resource; one that never was stands at the present. */
+function turnOf(state: LeaseState, { served }: Collector, resource: number): number {
+  let turn = served.get(resource);
   if (turn === undefined) {
     state.turns += 1;
     turn = state.turns;
-    session.served.set(resource, turn);
+    served.set(resource, turn);
   }
   return turn;
 }
@@ -125,16 +127,18 @@ function enqueue(state: LeaseState, event: Extract<WaitEvent, { type: 'AcquireQu
     const entry = { key, body, waiter: number, leases: [], liveCount: 0, endedAtMs: undefined };
     keysOf(state, sessionName(session)).put(entry);
   }
-  indexWaiter(state, waiter, turnOf(state, session, resource.id), undefined);
+  const turn = turnOf(state, session.collector, resource.id);
+  indexWaiter(state, waiter, { key: turn, passedOverKey: undefined, parkedAtGrants: undefined });
 }
 
 /** Puts a waiter where it is found: when it comes, and when a snapshot is read. */
-export function indexWaiter(state: LeaseState, waiter: Waiter, key: number, parkedAtGrants: number | undefined): void {
+export function indexWaiter(state: LeaseState, waiter: Waiter, standing: Standing): void {
   const { resource, session } = waiter;
   state.waiters.set(waiter.number, waiter);
   state.waitDeadlines.set(waiter, waiter.untilMs);
   session.waiterCount += 1;
-  resource.queue.add(waiter, whereOf(state, resource, waiter.where), key, parkedAtGrants);
+  const isHeld = isAtBound(state, session.tally, resource);
+  resource.queue.add(waiter, whereOf(state, resource, waiter.where), standing, isHeld);
   wake(state, resource);
 }
 
@@ -154,6 +158,7 @@ export function unreserve(state: LeaseState, waiter: Waiter, address: Address): 
   if (!waiter.reserved.delete(address)) return;
   const resource = waiter.resource;
   resource.queue.reservedCount -= 1;
+  countHeld(state, waiter.session.tally, resource, -1);
   const pair = address.pairs?.get(resource.id);
   if (pair) {
     pair.reservedFor = undefined;
@@ -162,13 +167,10 @@ export function unreserve(state: LeaseState, waiter: Waiter, address: Address): 
   leasesChanged(state, address, resource.id);
 }
 
-/** The session was served: its lines that could have taken this address go behind those served longer ago. */
-export function serve(state: LeaseState, session: Session, resource: Resource, address: Address): void {
+export function serve(state: LeaseState, collector: Collector, resource: Resource, address: Address): void {
   state.turns += 1;
-  session.served.set(resource.id, state.turns);
-  for (const line of session.lines) {
-    if (line.resource === resource && line.group.condition.holds(address)) resource.queue.rekey(line, state.turns);
-  }
+  collector.served.set(resource.id, state.turns);
+  resource.queue.served(collector, address, state.turns);
 }
 
 /** Suspended: its waiters keep their places and are passed over; what a count has collected is for others. */
@@ -196,13 +198,14 @@ export function unparkLines(state: LeaseState, session: Session): void {
   }
 }
 
-/** The policies have changed, and with them the conditions. */
-export function regroupWaiters(state: LeaseState): void {
-  for (const resource of state.resources.values()) {
-    if (resource.queue.size === 0) continue;
-    resource.queue.regroup((waiter) => whereOf(state, resource, waiter.where));
-    wake(state, resource);
-  }
+/** The resource's policy has changed, and with it the conditions. */
+export function regroupWaiters(state: LeaseState, resource: Resource): void {
+  if (resource.queue.size === 0) return;
+  resource.queue.regroup(
+    (waiter) => whereOf(state, resource, waiter.where),
+    (tally) => isAtBound(state, tally, resource),
+  );
+  wake(state, resource);
 }
 
 /** A request's own condition with that of its resource. */

@@ -1,13 +1,14 @@
 import { assertNever } from '../../protocol/assert.ts';
 import { applyGrant, applyLeaseEnd, applyRenewal, applyRepeat, applyReport, applyRevocation } from './apply-lease.ts';
 import { applyPairEvent } from './apply-pair.ts';
+import { applyPolicyEvent } from './apply-policy.ts';
 import { applySessionEvent } from './apply-session.ts';
-import { applyWaitEvent, regroupWaiters } from './apply-waiting.ts';
+import { applyWaitEvent } from './apply-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { wake } from './pair.ts';
 import { applyPoolChanges, forgetResources } from './pool-changes.ts';
-import { ensureResource, type LeaseState } from './state.ts';
+import type { LeaseState } from './state.ts';
 
 /** The only way in which the state changes: live, at recovery and on a standby alike. Throws on an impossible event. */
 export function applyEvent(state: LeaseState, event: LeaseEvent): void {
@@ -24,11 +25,9 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       state.reservedToken = event.until;
       return;
     case 'Configured':
-      state.defaultPolicy = event.defaultPolicy;
-      state.policies = new Map(event.policies);
-      for (const id of state.policies.keys()) ensureResource(state, id);
-      regroupWaiters(state);
-      return forgetResources(state);
+    case 'PolicySet':
+    case 'PolicyDeleted':
+      return applyPolicyEvent(state, event);
     case 'PoolStaged': {
       const stage = state.stages.get(event.stage) ?? [];
       for (const change of event.changes) {
@@ -40,9 +39,14 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       return;
     }
     case 'PoolCommitted':
-      applyPoolChanges(state, state.stages.get(event.stage) ?? []);
+      applyPoolChanges(state, state.stages.get(event.stage) ?? [], event.source);
       state.stages.delete(event.stage);
       return forgetResources(state);
+    case 'PoolDropped':
+      state.stages.delete(event.stage);
+      return;
+    case 'RecordOverruled':
+      return state.overruled.set(event.address, event.digest);
     case 'EpochStarted':
     case 'SessionOpened':
     case 'SessionSuspended':

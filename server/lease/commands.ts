@@ -1,18 +1,26 @@
-import type { ErrorCode, Outcome, RefusedReason, RevokeReason, Strategy } from '../../protocol/codes.ts';
-import type { AddressRecord, Ended, Grant, Held, Waiting, Why } from '../../protocol/frames.ts';
+import type { Outcome, RevokeReason, Strategy } from '../../protocol/codes.ts';
+import type { AddressRecord } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
 import type { StorageLevel } from '../coordinator/domain.ts';
-import type { Holder } from './holder.ts';
+import type { Holder, Owner } from './holder.ts';
 import type { ResourcePolicy } from './policy.ts';
+
+export type * from './answers.ts';
 
 /** What can be asked of the lease domain. Imperative; values have passed the wire's schema. */
 export type LeaseCommand =
   | StartEpoch
   | Configure
+  | SetPolicy
+  | DeletePolicy
   | ImportPool
+  | AddAddress
+  | UpdateAddress
+  | RemoveAddress
   | OpenSession
   | DropSession
   | EndSession
+  | RevokeSession
   | AcquireLease
   | ExplainAcquire
   | CancelAcquire
@@ -45,6 +53,26 @@ export interface Configure {
   readonly policies: ReadonlyMap<number, ResourcePolicy>;
 }
 
+/**
+ * A resource's own policy, by API: what it says stands above the configuration, now and after a restart. It takes the place of
+ * an earlier one, and makes the resource where there is none.
+ */
+export interface SetPolicy {
+  readonly type: 'SetPolicy';
+  readonly resource: number;
+  readonly policy: Partial<ResourcePolicy>;
+  /** The version that it is to follow; another one is stale. Absent: whatever there is. */
+  readonly version?: number;
+  readonly resourcesMax?: number;
+}
+
+/** Back to the configuration's. */
+export interface DeletePolicy {
+  readonly type: 'DeletePolicy';
+  readonly resource: number;
+  readonly version?: number;
+}
+
 /** The journal has more or less room than before. */
 export interface SetStorage {
   readonly type: 'SetStorage';
@@ -56,14 +84,27 @@ export interface ImportPool {
   readonly type: 'ImportPool';
   readonly records: readonly AddressRecord[];
   readonly replace: boolean;
+  /** The file of the start: what was changed otherwise since stays so until its record is another. */
+  readonly source?: 'file';
+  /** Distinct resources at most; absent: whoever asks has seen to it. */
+  readonly resourcesMax?: number;
+  /** What it may change at most: each address counts one, and one more for each resource that it serves. Absent: all. */
+  readonly changesMax?: number;
   /** Where a long import has got to; only the domain itself sets it. */
   readonly progress?: ImportProgress;
 }
 export interface ImportProgress {
   readonly stage: number | undefined;
   readonly offset: number;
-  readonly removals: readonly number[] | undefined;
+  /** Of `replace`: addresses of the records so far. Grows with each slice. */
+  readonly present: Set<string>;
+  /** Of `replace`: ids still to be looked at; undefined: the records aren't through. */
+  readonly sweep: { readonly nextId: number; readonly endId: number } | undefined;
   readonly counts: ImportCounts;
+  /** As `changesMax` counts. */
+  readonly changed: number;
+  /** Resources that the records named so far. */
+  readonly resources: ReadonlySet<number>;
 }
 export interface ImportCounts {
   readonly added: number;
@@ -73,17 +114,54 @@ export interface ImportCounts {
   readonly unchanged: number;
 }
 
+/** Into the pool, by hand; it stays as it is while the start's file says of it what it said before. */
+export interface AddAddress {
+  readonly type: 'AddAddress';
+  readonly record: AddressRecord;
+  readonly resourcesMax?: number;
+}
+
+/** By hand, the whole record; `rpw` is taken where it is another figure than the record's before. */
+export interface UpdateAddress {
+  readonly type: 'UpdateAddress';
+  readonly addressId: number;
+  /** Of the same `address`. */
+  readonly record: AddressRecord;
+  readonly resourcesMax?: number;
+}
+
+/** Out of the pool, by hand. */
+export interface RemoveAddress {
+  readonly type: 'RemoveAddress';
+  readonly addressId: number;
+  /** From now until its leases end; 0: at once. Absent: as the policies of their resources say. */
+  readonly deadlineMs?: number;
+  /** Its leases, those dealt with so far; only the domain itself sets it. */
+  readonly revoking?: RevokeProgress;
+}
+
+export interface RevokeProgress {
+  readonly leases: readonly number[];
+  readonly offset: number;
+  readonly revoked: readonly number[];
+}
+
 export interface OpenSession {
   readonly type: 'OpenSession';
   /** Id and SHA-256 of the secret of the session to open where nothing is resumed. */
   readonly session: string;
   readonly secretHash: string;
   readonly resume?: { readonly session: string; readonly secretHash: string };
+  /** What the collector calls itself. */
   readonly client?: string;
+  /** Who is behind it. A client's session is resumed by that client only. */
+  readonly owner?: Owner;
   readonly resumeWindowMs: number;
   readonly noticeMs?: number;
   /** Sessions at most, suspended ones included; beyond it: `overloaded`. */
   readonly sessionsMax: number;
+  /** The same of one client with a key; beyond it: `too_many`. Absent: no bound of its own. */
+  readonly sessionsPerClientMax?: number | undefined;
 }
 
 /** Its socket is gone. */
@@ -100,9 +178,20 @@ export interface EndSession {
   readonly session: string;
 }
 
+/**
+ * By an operator, whoever's it is: its leases are revoked at once, and without substitutes, since nobody is left to hold
+ * them. It can't be resumed any more; its socket, where it has one, is the caller's to close.
+ */
+export interface RevokeSession {
+  readonly type: 'RevokeSession';
+  readonly session: string;
+}
+
 /** What is asked for, by whom. */
 export interface AcquireTerms {
   readonly holder: Holder;
+  /** Who is behind a holder that is known by a secret only, or whom an explanation is for whose session isn't there. */
+  readonly owner?: Owner | undefined;
   readonly resource: number;
   readonly ttlMs: number;
   readonly where?: Where | undefined;
@@ -168,8 +257,8 @@ export interface RevokeLeases {
   readonly reason: RevokeReason;
   /** From now until they end; absent or 0: at once. */
   readonly deadlineMs?: number;
-  /** Of `leases`, each of which then stands there once, those dealt with so far; only the domain itself sets it. */
-  readonly done?: { readonly offset: number; readonly revoked: readonly number[] };
+  /** Those of `leases`, each once, that were dealt with so far; only the domain itself sets it. */
+  readonly done?: RevokeProgress;
 }
 
 /** By an operator: no new lease of the pair, or of the whole address where no resource is named; live ones are revoked. */
@@ -214,93 +303,3 @@ export interface Due {
   /** Taken so far in this turn; only the domain itself sets it. */
   readonly steps?: number;
 }
-
-export type Rejected = {
-  readonly type: 'rejected';
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly path?: string;
-  readonly retryAfterMs?: number;
-};
-export type RenewalOutcome = { readonly lease: number } & (
-  | { readonly ttlMs: number; readonly clamped: boolean }
-  | { readonly rejected: Rejected }
-);
-export type Done = { readonly type: 'done' };
-
-/** What each command is answered. */
-export interface LeaseAnswers {
-  StartEpoch: Done;
-  Configure: Done;
-  ImportPool: { readonly type: 'imported'; readonly counts: ImportCounts } | Rejected;
-  OpenSession:
-    | {
-        readonly type: 'opened';
-        readonly session: string;
-        readonly resumed: boolean;
-        readonly leases: readonly Held[];
-        readonly waiting: readonly Waiting[];
-        readonly ended: readonly Ended[];
-      }
-    | Rejected;
-  DropSession: Done;
-  EndSession: Done;
-  AcquireLease: Granted | Queued | Refused | Rejected;
-  ExplainAcquire:
-    | { readonly type: 'explained'; readonly would: 'grant' | 'queue' | 'refuse'; readonly why: Why }
-    | Rejected;
-  CancelAcquire: { readonly type: 'cancelled'; readonly leases: readonly number[]; readonly isMany: boolean };
-  /** In the order of the command, each once. */
-  RenewLeases: { readonly type: 'renewed'; readonly leases: readonly RenewalOutcome[] } | Rejected;
-  ReleaseLease: { readonly type: 'released' } | Rejected;
-  ReportLease: { readonly type: 'reported' } | Rejected;
-  RevokeLeases: { readonly type: 'revoked'; readonly leases: readonly number[] };
-  Quarantine: Done | Rejected;
-  LiftQuarantine: Done | Rejected;
-  SetAddressHealth: Done | Rejected;
-  DrainAddress: Done | Rejected;
-  ExtendSuspensions: Done;
-  SetStorage: Done;
-  Due: Done;
-}
-export type LeaseAnswer = LeaseAnswers[keyof LeaseAnswers];
-
-export type Granted = {
-  readonly type: 'granted';
-  readonly grants: readonly Grant[];
-  /** The request named a count, if only of one. */
-  readonly isMany: boolean;
-};
-export type Queued = { readonly type: 'queued'; readonly position: number; readonly estimateMs?: number };
-export type Refused = {
-  readonly type: 'refused';
-  readonly reason: RefusedReason;
-  readonly why: Why;
-  readonly retryAfterMs?: number;
-};
-
-/** To a session: about a lease that it holds, or a request of its that waits. */
-export type LeaseNotice =
-  | { readonly type: 'LeaseExpiring'; readonly session: string; readonly lease: number; readonly remainingMs: number }
-  | { readonly type: 'LeaseExpired'; readonly session: string; readonly lease: number }
-  | {
-      readonly type: 'LeaseRevoking';
-      readonly session: string;
-      readonly lease: number;
-      readonly reason: RevokeReason;
-      readonly deadlineMs: number;
-      readonly substitute?: Grant;
-    }
-  | {
-      readonly type: 'LeaseRevoked';
-      readonly session: string;
-      readonly lease: number;
-      readonly reason: RevokeReason;
-      readonly substitute?: Grant;
-    }
-  | {
-      readonly type: 'WaitAnswered';
-      readonly session: string;
-      readonly request: number;
-      readonly answer: Granted | Queued | Refused;
-    };

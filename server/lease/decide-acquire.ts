@@ -8,6 +8,7 @@ import {
 import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { addressRecord } from './address.ts';
 import { whereOf } from './apply-waiting.ts';
+import { type Tally, tallyOf } from './collectors.ts';
 import type { AcquireLease, AcquireTerms, ExplainAcquire, LeaseAnswer, Rejected } from './commands.ts';
 import { dayEvents } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
@@ -16,7 +17,7 @@ import { grantedTtl } from './decide-lease.ts';
 import { estimateMs, matchStep } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { granted, grantLeases } from './grants.ts';
-import type { Holder } from './holder.ts';
+import { type Holder, ownerName } from './holder.ts';
 import { bodyDigest, holderName, type KeyEntry } from './idempotency.ts';
 import { type Bound, choiceOf, refusal, type Selection, select, type Wish, whyOf } from './select.ts';
 import { endsAtMs, exists, type Lease, type LeaseState, policyOf, type Resource } from './state.ts';
@@ -43,7 +44,7 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
     selection.addresses,
     {
       resource: resource.id,
-      holder,
+      holder: ownedHolder(command),
       request: command.request,
       ttlMs,
       clamped,
@@ -88,6 +89,11 @@ function chooseFor(
   return { resource, wish, selection: select(state, resource, wish, context) };
 }
 
+/** The holder, and behind a secret its owner. */
+function ownedHolder({ holder, owner }: AcquireTerms): Holder {
+  return holder.kind === 'secret' && owner ? { kind: 'secret', secretHash: holder.secretHash, owner } : holder;
+}
+
 function tooLargeForCount({ where, count = 1 }: AcquireTerms): { events: []; answer: Rejected } | undefined {
   if (!where || count === 1) return undefined;
   const charactersMax = Math.floor(COUNT_WHERE_CHARACTERS_MAX / count);
@@ -98,7 +104,14 @@ function tooLargeForCount({ where, count = 1 }: AcquireTerms): { events: []; ans
 
 function wishOf(state: LeaseState, resource: Resource, terms: AcquireTerms): Wish {
   const { strategy, sticky } = choiceOf(state, resource, terms);
-  return { where: terms.where, strategy, sticky, count: terms.count ?? 1 };
+  return { where: terms.where, strategy, sticky, count: terms.count ?? 1, tally: tallyAsking(state, resource, terms) };
+}
+
+/** Looked up only where something depends on it. */
+function tallyAsking(state: LeaseState, resource: Resource, terms: AcquireTerms): Tally | undefined {
+  if (policyOf(state, resource.id).maxLeasesPerClient === undefined) return undefined;
+  const { owner } = terms;
+  return tallyOf(state, ownedHolder(terms)) ?? (owner && state.tallies.get(ownerName(owner)));
 }
 
 /**
@@ -157,7 +170,7 @@ function queue(
     body,
   } satisfies LeaseEvent;
   const condition = resource.pool.condition(whereOf(state, resource, where));
-  const served = session.served.get(resource.id);
+  const served = session.collector.served.get(resource.id);
   const position = resource.queue.positionForNext(session, condition, (count ?? 1) > 1, served);
   const told: LeaseEvent = {
     type: 'QueueNoticed',
@@ -170,8 +183,8 @@ function queue(
 
 /** Whether waiting can help at all: more than may ever be leased at once never comes. */
 function mayQueue(state: LeaseState, resource: Resource, { holder, waitMs = 0, count = 1 }: AcquireTerms): boolean {
-  const { maxLeases = Infinity } = policyOf(state, resource.id);
-  return holder.kind === 'session' && waitMs > 0 && count <= maxLeases;
+  const { maxLeases = Infinity, maxLeasesPerClient = Infinity } = policyOf(state, resource.id);
+  return holder.kind === 'session' && waitMs > 0 && count <= Math.min(maxLeases, maxLeasesPerClient);
 }
 
 function fullness(

@@ -132,11 +132,6 @@ function withdrawStep(state: LeaseState, context: DecisionContext): LeaseDecisio
   if (!lease) return undefined;
   const reason = withdrawalOf(state.addresses.get(lease.addressId)!, lease)!;
   const { revokeDeadlineMs = 0 } = policyOf(state, lease.resource);
-  const { revoking } = lease;
-  if (revokeDeadlineMs > 0 && revoking && revoking.atMs < Math.ceil(context.nowMs) + revokeDeadlineMs) {
-    // An operator's revocation comes sooner: only its reason is another now.
-    return { events: [{ type: 'RevocationAnnounced', lease: lease.token, reason, atMs: revoking.atMs }] };
-  }
   return revokeOne(state, lease, reason, revokeDeadlineMs, context);
 }
 

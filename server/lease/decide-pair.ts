@@ -106,7 +106,7 @@ function changeAddress(
   return { events: event ? [event] : [], answer: DONE };
 }
 
-function unknownAddress(addressId: number): { events: []; answer: Rejected } {
+export function unknownAddress(addressId: number): { events: []; answer: Rejected } {
   const message = `address_id: no address ${addressId}`;
   return { events: [], answer: { type: 'rejected', code: 'bad_field', message, path: 'address_id' } };
 }

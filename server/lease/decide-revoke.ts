@@ -3,7 +3,8 @@ import type { RevokeReason } from '../../protocol/codes.ts';
 import type { Grant } from '../../protocol/frames.ts';
 import type { DecisionContext } from '../coordinator/domain.ts';
 import { whereOf } from './apply-waiting.ts';
-import type { RevokeLeases } from './commands.ts';
+import { tallyOf } from './collectors.ts';
+import type { RevokeLeases, RevokeProgress } from './commands.ts';
 import { dayEvents } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
 import { matchStep } from './decide-waiting.ts';
@@ -21,21 +22,37 @@ export const REVOKED_AT_ONCE_MAX = 1_000;
 export function revoke(state: LeaseState, command: RevokeLeases, context: DecisionContext): LeaseDecision {
   const turned = dayEvents(state, context.utcMs);
   if (turned.length > 0) return { events: turned, again: command };
-  const { offset, revoked } = command.done ?? { offset: 0, revoked: [] };
-  const leases = command.done ? command.leases : [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX);
+  const done = command.done ?? {
+    leases: [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX),
+    offset: 0,
+    revoked: [],
+  };
+  const step = revokeNext(state, done, command.reason, command.deadlineMs ?? 0, context);
+  if (step) return { ...step.decision, again: { ...command, done: step.progress } };
+  return { events: [], answer: { type: 'revoked', leases: done.revoked } };
+}
+
+/** The next of them that lives, or whoever is to be served before; undefined: none is left. */
+export function revokeNext(
+  state: LeaseState,
+  progress: RevokeProgress,
+  reason: RevokeReason,
+  deadlineMs: number,
+  context: DecisionContext,
+): { readonly decision: LeaseDecision; readonly progress: RevokeProgress } | undefined {
+  const { leases, offset, revoked } = progress;
   for (let index = offset; index < leases.length; index += 1) {
     const lease = state.leases.get(leases[index]!);
     if (!lease || endsAtMs(lease) <= context.nowMs) continue;
     // Who waits for what the lease before has left comes before a substitute for this one.
     const before = matchStep(state, state.resources.get(lease.resource)!, context);
-    if (before) return { ...before, again: { ...command, leases, done: { offset: index, revoked } } };
-    const done = { offset: index + 1, revoked: [...revoked, lease.token] };
+    if (before) return { decision: before, progress: { leases, offset: index, revoked } };
     return {
-      ...revokeOne(state, lease, command.reason, command.deadlineMs ?? 0, context),
-      again: { ...command, leases, done },
+      decision: revokeOne(state, lease, reason, deadlineMs, context),
+      progress: { leases, offset: index + 1, revoked: [...revoked, lease.token] },
     };
   }
-  return { events: [], answer: { type: 'revoked', leases: revoked } };
+  return undefined;
 }
 
 export function revokeOne(
@@ -47,8 +64,12 @@ export function revokeOne(
 ): LeaseDecision {
   if (deadlineMs <= 0) return revokeNow(state, lease, reason, context);
   const atMs = Math.ceil(context.nowMs) + deadlineMs;
-  // What was announced for sooner stands.
-  if (lease.revoking && lease.revoking.atMs < atMs) return { events: [] };
+  const { revoking } = lease;
+  if (revoking && revoking.atMs < atMs) {
+    // What was announced for sooner stands; of an operator's only the reason is another now.
+    if (revoking.reason !== 'operator' || reason === 'operator') return { events: [] };
+    return { events: [{ type: 'RevocationAnnounced', lease: lease.token, reason, atMs: revoking.atMs }] };
+  }
   const announced: LeaseEvent = { type: 'RevocationAnnounced', lease: lease.token, reason, atMs };
   const substitute = substituteFor(state, lease, 0, context);
   const { holder } = lease;
@@ -102,7 +123,8 @@ function substituteFor(
   if (state.sessions.get(holder.session)?.suspendedUntilMs !== undefined) return undefined;
   const resource = state.resources.get(lease.resource)!;
   const condition = resource.pool.condition(whereOf(state, resource, terms?.where));
-  if (condition.eligibleCount === 0 || boundOf(state, resource, 1, nowMs, ownCount)) return undefined;
+  const bound = boundOf(state, resource, 1, nowMs, ownCount, tallyOf(state, holder));
+  if (condition.eligibleCount === 0 || bound) return undefined;
   const strategy = terms?.strategy ?? 'round_robin';
   const addresses = choose(resource, condition, { strategy, sticky: terms?.sticky }, 1, context);
   const { events, grants } = grantLeases(

@@ -10,9 +10,11 @@ import type {
   LeaseCommand,
   LeaseNotice,
   OpenSession,
+  RevokeSession,
 } from './commands.ts';
 import type { LeaseEvent } from './events.ts';
-import { LeaseEnds } from './lease-ends.ts';
+import { isOthers, type Owner } from './holder.ts';
+import { type Ending, LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, type Session, type SessionEnd } from './state.ts';
 import { isShort, storageFull } from './storage.ts';
 
@@ -21,7 +23,7 @@ type SessionDecision = Decision<LeaseCommand, LeaseEvent, LeaseAnswer, LeaseNoti
 /** Resumes the session that is named with its secret, or opens the new one that the command brings. */
 export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: DecisionContext): SessionDecision {
   const { resumeWindowMs, noticeMs } = command;
-  const resumable = command.resume && resumableSession(state, command.resume, nowMs);
+  const resumable = command.resume && resumableSession(state, command.resume, command.owner, nowMs);
   if (resumable) {
     const ends = new LeaseEnds(state, nowMs);
     for (const lease of take(overdueOf(resumable, nowMs), EVENTS_PER_DECISION_MAX)) ends.add(lease, { end: 'expired' });
@@ -43,9 +45,14 @@ export function decideOpen(state: LeaseState, command: OpenSession, { nowMs }: D
     const message = `no more than ${command.sessionsMax} sessions`;
     return { events: [], answer: { type: 'rejected', code: 'overloaded', message } };
   }
-  const { session, secretHash, client } = command;
+  const { session, secretHash, client, owner, sessionsPerClientMax = Infinity } = command;
+  const ofClient = owner?.kind === 'client' ? (state.collectors.get(owner.client)?.sessionCount ?? 0) : 0;
+  if (ofClient >= sessionsPerClientMax) {
+    const message = `no more than ${sessionsPerClientMax} sessions of one client`;
+    return { events: [], answer: { type: 'rejected', code: 'too_many', message } };
+  }
   return {
-    events: [{ type: 'SessionOpened', session, secretHash, client, resumeWindowMs, noticeMs }],
+    events: [{ type: 'SessionOpened', session, secretHash, client, resumeWindowMs, noticeMs, owner }],
     answer: { type: 'opened', session, resumed: false, leases: [], waiting: [], ended: [] },
   };
 }
@@ -69,6 +76,21 @@ export function decideEndSession(state: LeaseState, command: EndSession, { nowMs
   return session ? endSession(state, session, 'released', nowMs) : { events: [], answer: { type: 'done' } };
 }
 
+/** Whoever is still there gets word of each lease: it asked for none of these ends. */
+export function decideRevokeSession(
+  state: LeaseState,
+  command: RevokeSession,
+  context: DecisionContext,
+): SessionDecision {
+  const session = state.sessions.get(command.session);
+  // One whose time is over is as good as gone; it ends by that.
+  if (!session || (session.suspendedUntilMs ?? Infinity) <= context.nowMs) {
+    return { events: [], answer: { type: 'unknown_session' } };
+  }
+  const answer = { type: 'session_revoked', leases: session.leases.size } as const;
+  return { ...endSession(state, session, 'revoked', context.nowMs), answer };
+}
+
 /** One slice of the ends of sessions that nobody resumed in time; undefined where there are none. */
 export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext): SessionDecision | undefined {
   if ((state.suspended.peekKey() ?? Infinity) > nowMs) return undefined;
@@ -76,7 +98,7 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
   let waiterCount = 0;
   const room = () => EVENTS_PER_DECISION_MAX - ends.events.length;
   for (const session of state.suspended.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
-    for (const lease of take(session.leases, room())) ends.add(lease, { end: session.end });
+    for (const lease of take(session.leases, room())) ends.add(lease, endingOf(session.end));
     if (room() === 0) break;
     ends.events.push({ type: 'SessionEnded', session: session.id });
     // They go with it.
@@ -95,18 +117,23 @@ function endSession(state: LeaseState, session: Session, end: SessionEnd, nowMs:
     };
   }
   const ends = new LeaseEnds(state, nowMs);
-  for (const lease of session.leases) ends.add(lease, { end });
+  for (const lease of session.leases) ends.add(lease, endingOf(end));
   ends.events.push({ type: 'SessionEnded', session: session.id });
   return { events: ends.events, notices: ends.notices, answer: { type: 'done' } };
+}
+
+function endingOf(end: SessionEnd): Ending {
+  return end === 'revoked' ? { end, reason: 'operator' } : { end };
 }
 
 function resumableSession(
   state: LeaseState,
   { session: id, secretHash }: { readonly session: string; readonly secretHash: string },
+  owner: Owner | undefined,
   nowMs: number,
 ): Session | undefined {
   const session = state.sessions.get(id);
-  if (!session || session.secretHash !== secretHash) return undefined;
+  if (!session || session.secretHash !== secretHash || isOthers(session.owner, owner)) return undefined;
   return session.suspendedUntilMs !== undefined && session.suspendedUntilMs <= nowMs ? undefined : session;
 }
 

@@ -4,6 +4,7 @@ import { QUEUE_NOTICES_MAX } from '../../protocol/limits.ts';
 import { type DecisionContext, EVENTS_PER_DECISION_MAX } from '../coordinator/domain.ts';
 import { type Address } from './address.ts';
 import { QUEUE_NOTICE_MS } from './apply-waiting.ts';
+import { heldOf } from './collectors.ts';
 import type { CancelAcquire, Granted, LeaseNotice, Queued, Refused } from './commands.ts';
 import { nextDayMs } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
@@ -54,7 +55,7 @@ export function matchStep(state: LeaseState, resource: Resource, context: Decisi
 function bestSingle(resource: Resource): Line | undefined {
   let best: Line | undefined;
   for (const { condition, ready } of resource.queue.groups()) {
-    const line = ready.peek();
+    const line = ready.peek()?.first;
     if (line && (!best || isBefore(line, best)) && condition.eligibleCount > 0) best = line;
   }
   return best;
@@ -79,8 +80,9 @@ function bestCount(
     const isFirst = !(best && isBefore(best, line)) && !(found && isBefore(found.line!, line));
     const count = waiter.count!;
     const missing = count - waiter.reserved.size;
+    const { tally } = waiter.session;
     const isComplete =
-      condition.eligibleCount >= missing && !boundOf(state, resource, count, nowMs, waiter.reserved.size);
+      condition.eligibleCount >= missing && !boundOf(state, resource, count, nowMs, waiter.reserved.size, tally);
     const mayCollect = waiter === collector && !single && condition.eligibleCount > 0;
     if (isFirst && (isComplete || (mayCollect && missing > 0))) found = waiter;
   }
@@ -92,18 +94,23 @@ function serveCount(state: LeaseState, resource: Resource, waiter: Waiter, conte
   const count = waiter.count!;
   const isComplete =
     condition.eligibleCount >= count - waiter.reserved.size &&
-    !boundOf(state, resource, count, context.nowMs, waiter.reserved.size);
+    !boundOf(state, resource, count, context.nowMs, waiter.reserved.size, waiter.session.tally);
   if (isComplete) return answerWaiter(state, resource, waiter, count, context);
   const [address] = choose(resource, condition, wishOfWaiter(waiter), 1, context);
   return { events: [{ type: 'PairReserved', waiter: waiter.number, addressId: address!.id }] };
 }
 
-/** The oldest of those that can ever have what they ask for: one that can't would only keep it from the others. */
+/**
+ * The oldest of those that can ever have what they ask for: one that can't would only keep it from the others, and so would
+ * one whose client holds so much that it can't for now.
+ */
 function collectorOf(state: LeaseState, resource: Resource): Waiter | undefined {
-  const { maxLeases = Infinity } = policyOf(state, resource.id);
+  const { maxLeases = Infinity, maxLeasesPerClient = Infinity } = policyOf(state, resource.id);
   for (const waiter of resource.queue.counts()) {
     const count = waiter.count!;
-    if (count <= maxLeases && waiter.line!.group.condition.matchingCount >= count) return waiter;
+    const heldBeside = heldOf(waiter.session.tally, resource) - waiter.reserved.size;
+    const isWithinBounds = count <= maxLeases && heldBeside + count <= maxLeasesPerClient;
+    if (isWithinBounds && waiter.line!.group.condition.matchingCount >= count) return waiter;
   }
   return undefined;
 }
@@ -127,8 +134,8 @@ function isLeasableFor(waiter: Waiter, address: Address, resource: Resource): bo
   return address.serves(resource.id) && pairStatus(address, resource.id, waiter).isEligible;
 }
 
-function wishOfWaiter({ where, strategy, sticky, count }: Waiter): Wish {
-  return { where, strategy: strategy ?? 'round_robin', sticky, count: count ?? 1 };
+function wishOfWaiter({ where, strategy, sticky, count, session }: Waiter): Wish {
+  return { where, strategy: strategy ?? 'round_robin', sticky, count: count ?? 1, tally: session.tally };
 }
 
 /** Grants what the waiter asked for: what is kept for it, and the rest as its strategy chooses. */
@@ -196,23 +203,22 @@ export function timeoutStep(state: LeaseState, { nowMs }: DecisionContext): Leas
     const dropped = staleReservations(state, resource, nowMs);
     if (dropped && events.length === 0) return { events: [dropped] };
     if (dropped) break;
-    const name = JSON.stringify([resource.id, line!.group.condition.key, waiter.count]);
+    const bound = boundOf(state, resource, waiter.count ?? 1, nowMs, 0, waiter.session.tally);
+    const name = JSON.stringify([resource.id, line!.group.condition.key, waiter.count, bound]);
     const isKnown = refusals.has(name);
     if (!isKnown && refusals.size === TIMEOUT_REFUSALS_MAX) break;
     events.push({ type: 'WaitEnded', waiter: waiter.number, end: 'timeout' });
     // Nobody is there to be told.
     if (line!.parkedAtGrants !== undefined) continue;
-    if (!isKnown) refusals.set(name, timeoutRefusal(state, waiter, nowMs));
+    if (!isKnown) refusals.set(name, timeoutRefusal(state, waiter, bound, nowMs));
     notices.push(...waiter.requests.map(({ id }) => answered(waiter, id, refusals.get(name)!)));
   }
   return { events, notices };
 }
 
-function timeoutRefusal(state: LeaseState, waiter: Waiter, nowMs: number): Refused {
-  const { resource } = waiter;
-  const wish = wishOfWaiter(waiter);
-  const bound = boundOf(state, resource, wish.count, nowMs);
-  return { type: 'refused', ...refusal(state, resource, wish, bound, nowMs), reason: 'wait_timeout' };
+function timeoutRefusal(state: LeaseState, waiter: Waiter, bound: Bound | undefined, nowMs: number): Refused {
+  const refused = refusal(state, waiter.resource, wishOfWaiter(waiter), bound, nowMs);
+  return { type: 'refused', ...refused, reason: 'wait_timeout' };
 }
 
 /** Word of their places to those whose place is another than the last time. */

@@ -3,12 +3,14 @@ import type { Decision, DecisionContext } from '../coordinator/domain.ts';
 import type { LeaseAnswer, LeaseCommand, LeaseNotice, StartEpoch } from './commands.ts';
 import { dayEvents } from './day.ts';
 import { acquire, explain } from './decide-acquire.ts';
+import { addAddress, removeAddress, updateAddress } from './decide-address.ts';
 import { due } from './decide-due.ts';
 import { decideImport } from './decide-import.ts';
 import { release, renew, report } from './decide-lease.ts';
 import { drainAddress, liftQuarantine, quarantine, setAddressHealth } from './decide-pair.ts';
+import { deletePolicy, setPolicy } from './decide-policy.ts';
 import { revoke } from './decide-revoke.ts';
-import { decideDrop, decideEndSession, decideOpen, extendSuspensions } from './decide-session.ts';
+import { decideDrop, decideEndSession, decideOpen, decideRevokeSession, extendSuspensions } from './decide-session.ts';
 import { cancel } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import type { LeaseState } from './state.ts';
@@ -24,17 +26,30 @@ export function decide(state: LeaseState, command: LeaseCommand, context: Decisi
     case 'Configure': {
       const { defaultPolicy, policies } = command;
       const isSame =
-        JSON.stringify([defaultPolicy, [...policies]]) === JSON.stringify([state.defaultPolicy, [...state.policies]]);
+        JSON.stringify([defaultPolicy, [...policies]]) ===
+        JSON.stringify([state.defaultPolicy, [...state.configuredPolicies]]);
       return { events: isSame ? [] : [{ type: 'Configured', defaultPolicy, policies: [...policies] }], answer: DONE };
     }
+    case 'SetPolicy':
+      return setPolicy(state, command);
+    case 'DeletePolicy':
+      return deletePolicy(state, command);
     case 'ImportPool':
       return decideImport(state, command, context);
+    case 'AddAddress':
+      return addAddress(state, command, context);
+    case 'UpdateAddress':
+      return updateAddress(state, command, context);
+    case 'RemoveAddress':
+      return removeAddress(state, command, context);
     case 'OpenSession':
       return decideOpen(state, command, context);
     case 'DropSession':
       return decideDrop(state, command, context);
     case 'EndSession':
       return decideEndSession(state, command, context);
+    case 'RevokeSession':
+      return decideRevokeSession(state, command, context);
     case 'ExtendSuspensions':
       return extendSuspensions(state, command);
     case 'SetStorage':

@@ -1,29 +1,38 @@
 /** Events and snapshot records of leases as people read them: fields by name, in snake_case, without secrets. */
 import type { EventRecord } from '../coordinator/domain.ts';
 import { decodeEvent } from './events.ts';
-import { decodeHolder, type Holder, type HolderRecord } from './holder.ts';
+import { decodeHolder, decodeOwner, type Holder, type HolderRecord, type OwnerRecord } from './holder.ts';
 import { leaseRecordsOf } from './lease-columns.ts';
-import { MASKED, maskValue } from './masking.ts';
-import { maskAddress } from './pool-file.ts';
+import { MASKED, maskAddress, maskValue } from './masking.ts';
 import { type LeaseRecord, type StateRecord, VERSIONS } from './snapshot-format.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws on what this build doesn't know. */
 export function describeEvent(record: EventRecord): Fields {
-  const { type: _type, ...fields } = decodeEvent(record) as { type: string } & Record<string, unknown>;
-  const named = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(named.map(([name, value]) => [inSnakeCase(name), describeField(name, value)]));
+  const event = decodeEvent(record) as { type: string } & Record<string, unknown>;
+  // By hand: whoever listens to what happens has every event described.
+  const fields: Record<string, unknown> = {};
+  for (const name of Object.keys(event)) {
+    const value = event[name];
+    if (name !== 'type' && value !== undefined) fields[inSnakeCase(name)] = describeField(name, value);
+  }
+  return fields;
 }
 
 function describeField(name: string, value: unknown): unknown {
   switch (name) {
     case 'secretHash':
+    // Whoever knows the rest of a record could try credentials by it.
+    case 'digest':
       return MASKED;
+    case 'address':
+      return maskAddress(value as string);
     case 'holder':
       return describeHolder(value as Holder);
     case 'changes':
       return (value as unknown[][]).map(describeChange);
+    case 'policy':
     case 'defaultPolicy':
       return describePolicy(value);
     case 'policies':
@@ -36,7 +45,8 @@ function describeField(name: string, value: unknown): unknown {
 }
 
 export function describeHolder(holder: Holder): Fields {
-  return holder.kind === 'secret' ? { kind: holder.kind } : { ...holder };
+  if (holder.kind !== 'secret') return { ...holder };
+  return holder.owner ? { kind: holder.kind, owner: holder.owner } : { kind: holder.kind };
 }
 
 function describeChange([change, addressId, record, takesRpw]: readonly unknown[]): Fields {
@@ -54,13 +64,21 @@ function describePoolRecord({ address, ...rest }: Fields): Fields {
 }
 
 /** The policy's own fields have names of ours; what stands in its condition has the wire's. */
-function describePolicy(policy: unknown): Fields {
+export function describePolicy(policy: unknown): Fields {
   const entries = Object.entries(policy as Fields).filter(([, value]) => value !== undefined && value !== null);
   return Object.fromEntries(entries.map(([name, value]) => [inSnakeCase(name), maskValue(value)]));
 }
 
+/** Names of our own: there are only so many. */
+const snakeCases = new Map<string, string>();
+
 function inSnakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  let snake = snakeCases.get(name);
+  if (snake === undefined) {
+    snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    snakeCases.set(name, snake);
+  }
+  return snake;
 }
 
 const LEASE_FIELDS = [
@@ -93,9 +111,11 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
     'default_policy',
     'last_waiter',
     'turns',
+    'last_policy_version',
   ],
   resource: ['resource', 'grants', 'last_grant_ms'],
   policy: ['resource', 'policy'],
+  own_policy: ['resource', 'policy', 'policy_version'],
   address: [
     'address_id',
     'record',
@@ -109,6 +129,7 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
     'probation_after',
   ],
   pair: ['address_id', 'resource', 'cooling_until_ms', 'quarantine', 'bans', 'probation_after'],
+  collector: ['client', 'served'],
   session: [
     'session',
     'secret_hash',
@@ -119,6 +140,7 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
     'end',
     'unasked_ends',
     'served',
+    'owner',
   ],
   lease: ['lease'],
   leases: [],
@@ -139,8 +161,10 @@ const RECORD_FIELDS: Readonly<Record<StateRecord[0], readonly string[]>> = {
     'body',
     'line_key',
     'parked_at_grants',
+    'strand_key',
   ],
   key: ['holder', 'key', 'body', 'waiter', 'leases', 'live_count', 'ended_at_ms'],
+  overruled: ['address', 'digest'],
   stage: ['stage', 'changes'],
 };
 
@@ -170,10 +194,12 @@ function describeRecordField(kind: StateRecord[0], name: string, value: unknown)
   if (name === 'lease') return describeLease(value as LeaseRecord);
   if (name === 'record') return { record: describePoolRecord(value as Fields) };
   if (name === 'changes') return { changes: (value as unknown[][]).map(describeChange) };
-  if (name === 'secret_hash') return { secret_hash: MASKED };
+  if (name === 'secret_hash' || name === 'digest') return { [name]: MASKED };
+  if (name === 'address') return { address: maskAddress(value as string) };
   if (name === 'policy' || name === 'default_policy') return { [name]: describePolicy(value) };
   if (name === 'quarantine') return { quarantine: named(['reason', 'until_ms'], value) };
   if (name === 'bans') return { bans: named(['level', 'at_ms'], value) };
+  if (name === 'owner') return { owner: decodeOwner(value as OwnerRecord) };
   if (name === 'served') return { served: (value as unknown[]).map((it) => named(['resource', 'turn'], it)) };
   if (name === 'requests' && kind === 'waiter') {
     return { requests: (value as unknown[]).map((it) => named(['request', 'at_ms'], it)) };

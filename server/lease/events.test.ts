@@ -18,7 +18,7 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
   [{ type: 'TokensReserved', until: TOKEN }, ['lease', 'TokensReserved', 1, TOKEN]],
   [
     { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, maxLeases: 1 }]] },
-    ['lease', 'Configured', 2, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
+    ['lease', 'Configured', 3, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],
   ],
   [
     {
@@ -42,22 +42,53 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
       ],
     ],
   ],
-  [{ type: 'PoolCommitted', stage: 2 }, ['lease', 'PoolCommitted', 1, 2]],
   [
-    { type: 'SessionOpened', session: 's', secretHash: 'h', client: 'c', resumeWindowMs: 0, noticeMs: 5 },
-    ['lease', 'SessionOpened', 1, 's', 'h', 'c', 0, 5],
+    { type: 'PolicySet', resource: 7, policy: { maxLeases: 1, cooldownMs: { expired: 5 } }, version: 3 },
+    ['lease', 'PolicySet', 1, 7, { maxLeases: 1, cooldownMs: { expired: 5 } }, 3],
+  ],
+  [{ type: 'PolicyDeleted', resource: 7 }, ['lease', 'PolicyDeleted', 1, 7]],
+  [{ type: 'PoolCommitted', stage: 2, source: 'hand' }, ['lease', 'PoolCommitted', 2, 2, 'hand']],
+  [{ type: 'PoolDropped', stage: 2 }, ['lease', 'PoolDropped', 1, 2]],
+  [{ type: 'RecordOverruled', address: 'p1:80', digest: 'd' }, ['lease', 'RecordOverruled', 1, 'p1:80', 'd']],
+  [
+    {
+      type: 'SessionOpened',
+      session: 's',
+      secretHash: 'h',
+      client: 'c',
+      resumeWindowMs: 0,
+      noticeMs: 5,
+      owner: undefined,
+    },
+    ['lease', 'SessionOpened', 2, 's', 'h', 'c', 0, 5],
   ],
   [
-    { type: 'SessionOpened', session: 's', secretHash: 'h', client: undefined, resumeWindowMs: 0, noticeMs: 0 },
-    ['lease', 'SessionOpened', 1, 's', 'h', null, 0, 0],
+    {
+      type: 'SessionOpened',
+      session: 's',
+      secretHash: 'h',
+      client: undefined,
+      resumeWindowMs: 0,
+      noticeMs: 0,
+      owner: undefined,
+    },
+    ['lease', 'SessionOpened', 2, 's', 'h', null, 0, 0],
   ],
   [
-    { type: 'SessionOpened', session: 's', secretHash: 'h', client: undefined, resumeWindowMs: 9, noticeMs: undefined },
-    ['lease', 'SessionOpened', 1, 's', 'h', null, 9],
+    {
+      type: 'SessionOpened',
+      session: 's',
+      secretHash: 'h',
+      client: undefined,
+      resumeWindowMs: 9,
+      noticeMs: undefined,
+      owner: { kind: 'ip', ip: '::/64' },
+    },
+    ['lease', 'SessionOpened', 2, 's', 'h', null, 9, null, ['ip', '::/64']],
   ],
   [
     { type: 'SessionSuspended', session: 's', untilMs: 1.5, end: 'released' },
-    ['lease', 'SessionSuspended', 1, 's', 1.5, 'released'],
+    ['lease', 'SessionSuspended', 2, 's', 1.5, 'released'],
   ],
   [
     { type: 'SessionResumed', session: 's', resumeWindowMs: 9, noticeMs: undefined },
@@ -121,6 +152,20 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
       [8],
       true,
     ],
+  ],
+  [
+    {
+      type: 'LeaseGranted',
+      lease: 6,
+      resource: 7,
+      addressId: 1,
+      holder: { kind: 'secret', secretHash: 'h', owner: { kind: 'ip', ip: '10.0.0.1' } },
+      request: 0,
+      ttlMs: 200,
+      clamped: false,
+      deadlineMs: 1_201,
+    },
+    ['lease', 'LeaseGranted', 2, 6, 7, 1, ['owned', 'h', 'ip', '10.0.0.1'], 0, 200, false, 1_201],
   ],
   [
     { type: 'LeaseRenewed', lease: 1, ttlMs: 200, clamped: true, deadlineMs: 1_201 },
@@ -192,6 +237,27 @@ const FORMAT: readonly (readonly [LeaseEvent, EventRecord])[] = [
 
 /** As earlier versions wrote them. */
 const EARLIER: readonly (readonly [LeaseEvent, EventRecord])[] = [
+  [{ type: 'PoolCommitted', stage: 2, source: undefined }, ['lease', 'PoolCommitted', 1, 2]],
+  [
+    { type: 'SessionSuspended', session: 's', untilMs: 1.5, end: 'session_lost' },
+    ['lease', 'SessionSuspended', 1, 's', 1.5, 'session_lost'],
+  ],
+  [
+    {
+      type: 'SessionOpened',
+      session: 's',
+      secretHash: 'h',
+      client: 'c',
+      resumeWindowMs: 9,
+      noticeMs: 5,
+      owner: undefined,
+    },
+    ['lease', 'SessionOpened', 1, 's', 'h', 'c', 9, 5],
+  ],
+  [
+    { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, banMs: 1 }]] },
+    ['lease', 'Configured', 2, POLICY, [[7, { ...POLICY, banMs: 1 }]]],
+  ],
   [
     { type: 'Configured', defaultPolicy: POLICY, policies: [[7, { ...POLICY, maxLeases: 1 }]] },
     ['lease', 'Configured', 1, POLICY, [[7, { ...POLICY, maxLeases: 1 }]]],

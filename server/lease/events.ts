@@ -7,10 +7,19 @@
 import type { LeaseEnd, Outcome, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { Where } from '../../protocol/where.ts';
 import { type EventRecord, NewerDataError, type StorageLevel } from '../coordinator/domain.ts';
-import { decodeHolder, encodeHolder, type Holder, type HolderRecord } from './holder.ts';
+import {
+  decodeHolder,
+  decodeOwner,
+  encodeHolder,
+  encodeOwner,
+  type Holder,
+  type HolderRecord,
+  type Owner,
+  type OwnerRecord,
+} from './holder.ts';
 import type { QuarantineReason } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
-import type { PoolChange, SessionEnd } from './state.ts';
+import type { PoolChange, PoolSource, SessionEnd } from './state.ts';
 
 export type LeaseEvent =
   /** A run began: sessions that were open are suspended until `suspendMs` (or their window) after `atMs`. */
@@ -19,8 +28,16 @@ export type LeaseEvent =
   /** Tokens up to `until` may be given out from here on. */
   | { type: 'TokensReserved'; until: number }
   | { type: 'Configured'; defaultPolicy: ResourcePolicy; policies: readonly (readonly [number, ResourcePolicy])[] }
+  /** By API: takes the place of the one that the resource had by API. */
+  | { type: 'PolicySet'; resource: number; policy: Partial<ResourcePolicy>; version: number }
+  | { type: 'PolicyDeleted'; resource: number }
   | { type: 'PoolStaged'; stage: number; changes: readonly PoolChange[] }
-  | { type: 'PoolCommitted'; stage: number }
+  /** `source` absent in version 1, which said by RecordOverruled what people had changed. */
+  | { type: 'PoolCommitted'; stage: number; source: PoolSource | undefined }
+  /** Nothing comes of it. */
+  | { type: 'PoolDropped'; stage: number }
+  /** Only read: behind a PoolCommitted of version 1, the mark of an address that a person has removed or changed. */
+  | { type: 'RecordOverruled'; address: string; digest: string }
   | {
       type: 'SessionOpened';
       session: string;
@@ -28,6 +45,7 @@ export type LeaseEvent =
       client: string | undefined;
       resumeWindowMs: number;
       noticeMs: number | undefined;
+      owner: Owner | undefined;
     }
   /** Unless it is resumed by then, it ends, and its leases as `end` says. */
   | { type: 'SessionSuspended'; session: string; untilMs: number; end: SessionEnd }
@@ -157,9 +175,13 @@ const FIELDS = {
   DayTurned: ['day'],
   TokensReserved: ['until'],
   Configured: ['defaultPolicy', 'policies'],
+  PolicySet: ['resource', 'policy', 'version'],
+  PolicyDeleted: ['resource'],
   PoolStaged: ['stage', 'changes'],
-  PoolCommitted: ['stage'],
-  SessionOpened: ['session', 'secretHash', 'client', 'resumeWindowMs', 'noticeMs'],
+  PoolCommitted: ['stage', 'source'],
+  PoolDropped: ['stage'],
+  RecordOverruled: ['address', 'digest'],
+  SessionOpened: ['session', 'secretHash', 'client', 'resumeWindowMs', 'noticeMs', 'owner'],
   SessionSuspended: ['session', 'untilMs', 'end'],
   SessionResumed: ['session', 'resumeWindowMs', 'noticeMs'],
   SessionEnded: ['session'],
@@ -227,7 +249,13 @@ const EVENT_HEAD = 3;
 /** Fields that earlier versions of an event had, where it has had any; what they lack is absent. Others are at version 1. */
 const EARLIER_FIELDS: Readonly<Partial<Record<LeaseEvent['type'], readonly number[]>>> = {
   // Version 1 knew a policy of a bound and two TTLs.
-  Configured: [2],
+  // Version 2 knew no bound of leases per client.
+  Configured: [2, 2],
+  // Version 1 didn't say who had changed the pool.
+  PoolCommitted: [1],
+  SessionOpened: [5],
+  // Version 1 knew no end by an operator.
+  SessionSuspended: [3],
   LeaseGranted: [8],
   LeaseEnded: [4],
 };
@@ -249,9 +277,7 @@ export function encodeEvent(event: LeaseEvent): EventRecord {
   const { fields, fieldCounts } = FORMATS.get(event.type)!;
   const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, fieldCounts.length];
   const values = event as unknown as Readonly<Record<string, unknown>>;
-  for (const field of fields) {
-    record.push(field === 'holder' ? encodeHolder(values[field] as Holder) : (values[field] ?? null));
-  }
+  for (const field of fields) record.push(encodeField(field, values[field]));
   while (record.length > EVENT_HEAD && record[record.length - 1] === null) record.pop();
   return record;
 }
@@ -269,10 +295,19 @@ export function decodeEvent(record: EventRecord): LeaseEvent {
   const event: Record<string, unknown> = { type };
   for (let index = 0; index < format.fields.length; index += 1) {
     const field = format.fields[index]!;
-    const value = values[index] ?? undefined;
-    event[field] = field === 'holder' ? decodeHolder(value as HolderRecord) : value;
+    event[field] = decodeField(field, values[index] ?? undefined);
   }
   return event as unknown as LeaseEvent;
+}
+
+function encodeField(field: string, value: unknown): unknown {
+  if (field === 'holder') return encodeHolder(value as Holder);
+  return field === 'owner' && value ? encodeOwner(value as Owner) : (value ?? null);
+}
+
+function decodeField(field: string, value: unknown): unknown {
+  if (field === 'holder') return decodeHolder(value as HolderRecord);
+  return field === 'owner' && value ? decodeOwner(value as OwnerRecord) : value;
 }
 
 /** As the table says; the event of which there is most, and the one with the most fields. */

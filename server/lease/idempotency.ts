@@ -76,9 +76,10 @@ export class HolderKeys {
   }
 }
 
-/** By which a holder's keys are found. */
+/** By which a holder's keys are found, whoever is behind it. */
 export function holderName(holder: Holder): string {
-  return encodeHolder(holder).join(' ');
+  const isOwned = holder.kind === 'secret' && holder.owner;
+  return encodeHolder(isOwned ? { kind: 'secret', secretHash: holder.secretHash } : holder).join(' ');
 }
 
 /** The same for the same request, whichever process computes it. */

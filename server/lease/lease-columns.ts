@@ -6,7 +6,6 @@
 
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
-import { holderName } from './idempotency.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
 import { BANNED, CLAMPED, type LeaseRows, SETTLED } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
@@ -76,12 +75,12 @@ export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
 
 /** Of those in `rows`, address after address. `tokens`: of all leases, in their order. */
 function encodeColumns(leases: LeaseRows, rows: readonly number[], tokens: Float64Array): StateRecord {
-  // By name: which leases share one object is no matter of the state.
+  // By what it says: which leases share one object is no matter of the state.
   const holders = new Map<string, { readonly holder: Holder; readonly index: number }>();
   const addresses: number[] = [];
   const heldBy = rows.map((row) => {
     const holder = leases.holders[row]!;
-    const name = holderName(holder);
+    const name = encodeHolder(holder).join(' ');
     const known = holders.get(name) ?? { holder, index: holders.size };
     holders.set(name, known);
     return known.index;

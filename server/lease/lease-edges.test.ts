@@ -114,7 +114,8 @@ it('keeps nothing of a resource of which nothing is left', () => {
   }
   const { resources, sessions } = bench.driver.state;
   expect([...resources.keys()]).toEqual([19]);
-  for (const { served } of sessions.values()) for (const resource of served.keys()) expect(resource).toBe(19);
+  for (const { collector } of sessions.values())
+    for (const resource of collector.served.keys()) expect(resource).toBe(19);
 });
 
 it('reads from a snapshot no resource that was forgotten, though a pair of it is still known', () => {

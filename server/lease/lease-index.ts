@@ -1,6 +1,7 @@
 /** The indexes that lead to a live lease, and what follows from its being there. */
 import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
+import { countHeld, tallyFor } from './collectors.ts';
 import { existing } from './existing.ts';
 import type { Holder } from './holder.ts';
 import type { LeaseFields, LiveLease } from './lease-rows.ts';
@@ -30,6 +31,8 @@ export function linkLease(state: LeaseState, lease: LiveLease, address: Address,
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
+  const tally = session ? session.tally : tallyFor(state, lease.holder);
+  countHeld(state, tally, ensureResource(state, lease.resource), 1);
   leasesChanged(state, address, lease.resource);
   reviewLease(state, address, lease);
   countTtl(state, lease, 1);
@@ -47,7 +50,9 @@ export function unindexLease(state: LeaseState, lease: LiveLease): void {
   armResource(state, resource);
   state.notices.delete(lease);
   state.withdrawn.delete(lease);
-  if (lease.holder.kind === 'session') existing(state.sessions, lease.holder.session).leases.delete(lease);
+  const session = sessionOf(state, lease.holder);
+  session?.leases.delete(lease);
+  countHeld(state, session ? session.tally : tallyFor(state, lease.holder), resource, -1);
   state.leases.delete(lease.token);
 }
 

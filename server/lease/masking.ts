@@ -1,6 +1,15 @@
-import { maskAddress } from './pool-file.ts';
-
 export const MASKED = '***';
+
+/**
+ * An address as people may see it: `http://***@host:1` for `http://user:password@host:1`. Safe on any text: it hides
+ * everything between the scheme, if any, and the last `@`.
+ */
+export function maskAddress(address: string): string {
+  const at = address.lastIndexOf('@');
+  if (at === -1) return address;
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(address)?.[0] ?? '';
+  return `${scheme}***${address.slice(at)}`;
+}
 
 /** Names under which pool records carry what isn't for everybody's eyes. */
 const SECRET_NAME = /passw|secret|token|credential|api_?key|^(auth|authorization|pass|pwd)$/i;

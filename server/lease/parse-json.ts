@@ -11,13 +11,31 @@ export function parseJson(text: string): ParsedJson {
   try {
     return { ok: true, value: JSON.parse(bare) };
   } catch {
-    const fault = faultOf(bare);
-    if (!fault) return { ok: false, message: 'not valid JSON' };
-    const before = bare.slice(0, fault.at);
-    const line = before.split('\n').length;
-    const column = fault.at - before.lastIndexOf('\n');
-    return { ok: false, message: `line ${line}, column ${column}: ${fault.message}` };
+    return { ok: false, message: describeFault(faultOf(bare), bare, { line: 1, column: 1 }) };
   }
+}
+
+/** Of a text, both from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** What is wrong with a part of an array that begins at `place`: behind its bracket (`isFirst`) or a comma. */
+export function describeItemFault(text: string, isFirst: boolean, place: Place): string {
+  return describeFault(faultOf(text, [']'], isFirst ? 'firstValue' : 'value'), text, place);
+}
+
+function describeFault(fault: Fault | undefined, text: string, from: Place): string {
+  if (!fault) return 'not valid JSON';
+  const { line, column } = placeBehind(text.slice(0, fault.at), from);
+  return `line ${line}, column ${column}: ${fault.message}`;
+}
+
+/** Where `text` ends that begins at `from`. */
+export function placeBehind(text: string, { line, column }: Place): Place {
+  const lines = text.split('\n');
+  return { line: line + lines.length - 1, column: lines.at(-1)!.length + (lines.length === 1 ? column : 1) };
 }
 
 interface Fault {
@@ -32,10 +50,11 @@ const SPACE = /[ \t\n\r]*/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** The first place at which the text stops being JSON. Not recursive: the text decides how deep it goes. */
-function faultOf(text: string): Fault | undefined {
-  const closers: ('}' | ']')[] = [];
-  let expected: Expected = 'value';
+/**
+ * The first place at which the text stops being JSON; it begins within what `closers` close, where `expected` comes next.
+ * Not recursive: the text decides how deep it goes.
+ */
+function faultOf(text: string, closers: ('}' | ']')[] = [], expected: Expected = 'value'): Fault | undefined {
   let at = 0;
   for (;;) {
     at = endOf(SPACE, text, at) ?? at;

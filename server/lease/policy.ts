@@ -5,6 +5,8 @@ import type { Where } from '../../protocol/where.ts';
 export interface ResourcePolicy {
   /** Live leases at most. */
   readonly maxLeases?: number;
+  /** Those of one client at most: over all that it is behind, see collectors.ts. */
+  readonly maxLeasesPerClient?: number;
   readonly ttlMinMs: number;
   readonly ttlMaxMs: number;
   /** And-ed to every request's own condition. */
@@ -34,3 +36,30 @@ export interface ResourcePolicy {
 export const BAN_MAX_MS = 86_400_000;
 export const BAN_DECAY_MS = 86_400_000;
 export const SLOW_INTERVAL_MS = 1_000;
+
+/** What `own` doesn't say is as in `defaults`, field by field, and cool-downs kind by kind. */
+export function wholePolicy(defaults: ResourcePolicy, own: Partial<ResourcePolicy>): ResourcePolicy {
+  const whole = { ...defaults, ...own };
+  if (!defaults.cooldownMs || !own.cooldownMs) return whole;
+  return { ...whole, cooldownMs: { ...defaults.cooldownMs, ...own.cooldownMs } };
+}
+
+/** What no field of a whole policy can know of itself. */
+export function policyFaults(policy: ResourcePolicy): string[] {
+  const { ttlMinMs, ttlMaxMs, banMs, banMaxMs, banDecayMs, banAddressAfter, slowShare, slowIntervalMs } = policy;
+  const faults: string[] = [];
+  const needs = (field: string, value: number | undefined, needed: string, neededValue: number | undefined) => {
+    if (value !== undefined && neededValue === undefined) faults.push(`${field} means nothing without ${needed}`);
+  };
+  if (ttlMinMs > ttlMaxMs) faults.push(`ttl_min_ms (${ttlMinMs}) is above ttl_max_ms (${ttlMaxMs})`);
+  needs('ban_max_ms', banMaxMs, 'ban_ms', banMs);
+  needs('ban_decay_ms', banDecayMs, 'ban_ms', banMs);
+  needs('ban_address_after', banAddressAfter, 'ban_ms', banMs);
+  needs('slow_interval_ms', slowIntervalMs, 'slow_share', slowShare);
+  const banBoundMs = banMaxMs ?? BAN_MAX_MS;
+  if (banMs !== undefined && banMs > banBoundMs) {
+    const usual = banMaxMs === undefined ? ', its default' : '';
+    faults.push(`ban_ms (${banMs}) is above ban_max_ms (${banBoundMs}${usual})`);
+  }
+  return faults;
+}

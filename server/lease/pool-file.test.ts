@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { maskAddress, PROBLEMS_MAX, parsePool, RECORD_BYTES_MAX, RECORD_DEPTH_MAX } from './pool-file.ts';
+import { maskAddress } from './masking.ts';
+import { parsePool } from './pool-file.ts';
+import { PROBLEMS_MAX } from './pool-intake.ts';
+import { RECORD_BYTES_MAX, RECORD_DEPTH_MAX } from './pool-record.ts';
 
 const BOUNDS = { resourcesMax: 50, knownResources: new Set<number>() };
 const GOOD = { address: '10.0.0.1:3128', country: 'US', rpw: 7, resource_ids: [1, 2] };
@@ -79,6 +82,7 @@ describe('a pool', () => {
     expect(records(pool, { resourcesMax: 5, knownResources: new Set([1]) })).toHaveLength(3);
     expect(problems(pool, { resourcesMax: 3, knownResources: new Set([1, 9]) })).toEqual([
       'record 1: resource_ids: 3 would be one resource more than 3 (resources_max) (records are counted from 0)',
+      'record 2: resource_ids: 4 would be one resource more than 3 (resources_max)',
     ]);
   });
 });

@@ -1,60 +1,98 @@
 /** Quarantine over HTTP: of one address for one resource, or of an address for all of them. */
-import { Hono } from 'hono';
 import * as v from 'valibot';
-import {
-  answerOf,
-  boundedBody,
-  invalid,
-  json,
-  lookAt,
-  positiveInteger,
-  readBody,
-  readPage,
-  unknown,
-} from '../admin/requests.ts';
+import { type Operation, operation } from '../admin/operation.ts';
+import { answerOf, idSchema, json, lookAt, nextSchema, pageOf, pageQuery, unknown } from '../admin/requests.ts';
 import type { Address } from './address.ts';
 import {
   addressPage,
   findAddress,
   isKnown,
-  type LeasePort,
+  quarantineEntries,
   quarantineFields,
   unknownAddress,
-} from './address-routes.ts';
-import { maskAddress } from './pool-file.ts';
+} from './http-addresses.ts';
+import type { LeasePort } from './http-answers.ts';
+import { maskAddress } from './masking.ts';
 import type { LeaseState } from './state.ts';
 
 /** Longest that an operator may set; beyond it: none, until it is lifted. */
 const QUARANTINE_MAX_MS = 365 * 86_400_000;
 
-const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const quarantineBody = v.strictObject({
-  address_id: id,
-  resource: v.exactOptional(id),
-  for_ms: v.exactOptional(v.pipe(id, v.maxValue(QUARANTINE_MAX_MS))),
+  address_id: idSchema,
+  resource: v.exactOptional(v.pipe(idSchema, v.description('Absent: for all of them.'))),
+  for_ms: v.exactOptional(
+    v.pipe(idSchema, v.maxValue(QUARANTINE_MAX_MS), v.description('Absent: until it is lifted.')),
+  ),
 });
+const quarantineShown = v.object({
+  address_id: idSchema,
+  address: v.pipe(v.string(), v.description('Without its credentials.')),
+  resource: v.exactOptional(idSchema),
+  ...quarantineEntries,
+});
+const lifted = v.object({ address_id: idSchema, resource: v.exactOptional(idSchema), lifted: v.literal(true) });
+const address_id = idSchema;
 
-export function quarantineRoutes(leases: LeasePort): Hono {
-  const app = new Hono();
-  app.get('/v1/quarantine', async (context) => {
-    const page = readPage(context.req.query());
-    if (!page.ok) return page.problem;
-    return json(
-      await lookAt(leases, (state, nowMs) => {
-        // `limit` counts addresses: all entries of one are on one page.
-        const { found, next } = addressPage(state, page.value, isQuarantined);
-        return { quarantine: found.flatMap((address) => entriesOf(address, nowMs)), ...next };
-      }),
-    );
-  });
-  app.post('/v1/quarantine', boundedBody, async (context) => {
-    const body = await readBody(context.req, quarantineBody);
-    return body.ok ? quarantine(leases, body.value) : body.problem;
-  });
-  for (const path of ['/v1/quarantine/:address_id', '/v1/quarantine/:address_id/:resource']) {
-    app.delete(path, (context) => lift(leases, context.req.param('address_id'), context.req.param('resource')));
-  }
-  return app;
+export function quarantineRoutes(leases: LeasePort): Operation[] {
+  return [
+    operation({
+      id: 'listQuarantine',
+      tag: 'quarantine',
+      method: 'get',
+      path: '/v1/quarantine',
+      role: 'operator',
+      summary: 'Lists what is kept out, why, and how long still.',
+      description: '`limit` counts addresses: all entries of one are on one page.',
+      query: pageQuery,
+      answers: {
+        200: { description: 'One page.', schema: v.object({ quarantine: v.array(quarantineShown), next: nextSchema }) },
+      },
+      handle: async ({ query }) =>
+        json(
+          await lookAt(leases, (state, nowMs) => {
+            const { found, next } = addressPage(state, pageOf(query), isQuarantined);
+            return { quarantine: found.flatMap((address) => entriesOf(address, nowMs)), ...next };
+          }),
+        ),
+    }),
+    operation({
+      id: 'quarantine',
+      tag: 'quarantine',
+      method: 'post',
+      path: '/v1/quarantine',
+      role: 'operator',
+      summary: 'Keeps an address out, for one resource or for all; live leases of it are revoked.',
+      body: quarantineBody,
+      answers: { 201: { description: 'As it is now.', schema: quarantineShown } },
+      problems: { 404: 'No such address, or it does not serve the resource.' },
+      handle: ({ body }) => quarantine(leases, body),
+    }),
+    operation({
+      id: 'liftAddressQuarantine',
+      tag: 'quarantine',
+      method: 'delete',
+      path: '/v1/quarantine/{address_id}',
+      role: 'operator',
+      summary: 'Lets a whole address back in, and forgets the bans behind its quarantine.',
+      params: { address_id },
+      answers: { 200: { description: 'Lifted.', schema: lifted } },
+      problems: { 404: 'No such address, or it is not in quarantine.' },
+      handle: ({ params }) => lift(leases, params.address_id, undefined),
+    }),
+    operation({
+      id: 'liftPairQuarantine',
+      tag: 'quarantine',
+      method: 'delete',
+      path: '/v1/quarantine/{address_id}/{resource}',
+      role: 'operator',
+      summary: 'Lets an address back in for one resource.',
+      params: { address_id, resource: idSchema },
+      answers: { 200: { description: 'Lifted.', schema: lifted } },
+      problems: { 404: 'No such address, or it is not in quarantine for the resource.' },
+      handle: ({ params }) => lift(leases, params.address_id, params.resource),
+    }),
+  ];
 }
 
 async function quarantine(
@@ -78,11 +116,7 @@ async function quarantine(
   return entry ? json(entry, 201) : unknownAddress(addressId);
 }
 
-async function lift(leases: LeasePort, addressText: string | undefined, resourceText: string | undefined) {
-  const addressId = positiveInteger(addressText);
-  if (addressId === undefined) return invalid('address_id', 'a positive integer');
-  const resource = resourceText === undefined ? undefined : positiveInteger(resourceText);
-  if (resourceText !== undefined && resource === undefined) return invalid('resource', 'a positive integer');
+async function lift(leases: LeasePort, addressId: number, resource: number | undefined): Promise<Response> {
   if (!(await isKnown(leases, addressId))) return unknownAddress(addressId);
   const entry = await lookAt(leases, (state, nowMs) => findEntry(state, addressId, resource, nowMs));
   if (!entry) {

@@ -4,8 +4,7 @@ import { BODY_BYTES_MAX } from '../admin/requests.ts';
 import { samplePool } from '../testing/coordinator-process.ts';
 import { serveHttp } from '../testing/http-client.ts';
 import { WireClient } from '../testing/wire-client.ts';
-import { type LeasePort, SCANNED_MAX } from './address-routes.ts';
-import { leaseRoutes } from './routes.ts';
+import { SCANNED_MAX } from './http-addresses.ts';
 
 const TTL_MS = 60_000;
 const acquire = (fields: object = {}) => ({ type: 'acquire', resource: 7, ttl_ms: TTL_MS, ...fields });
@@ -62,6 +61,21 @@ describe('DELETE /v1/leases/{lease}', () => {
     const both = await ask(`/v1/leases/${lease}?deadline_ms=5`, { method: 'DELETE', headers });
     expect(both).toMatchObject({ status: 422, body: { path: 'deadline_ms' } });
     expect((await ask('/v1/leases')).body).toMatchObject({ leases: [{ lease }] });
+  });
+});
+
+describe('POST /v1/leases/revoke', () => {
+  it('ends what there was when it was asked, and not what comes in its place', async () => {
+    const { coordinator, ask, send } = await serveHttp({}, samplePool(1_300));
+    const { client } = await WireClient.hello(coordinator.port);
+    for (let count = 0; count < 12; count += 1) await client.request(acquire({ count: 100 }), 'granted');
+    const page = (await ask('/v1/leases?limit=1000')).body as { leases: { lease: number }[] };
+    const revoked = await send('POST', '/v1/leases/revoke', { resource: 7 });
+    expect(revoked.body).toEqual({ revoked: 1_200 });
+    const after = (await ask('/v1/leases?limit=1000')).body as { leases: { lease: number }[] };
+    // Substitutes, each newer than all that there was.
+    expect(after.leases.length).toBeGreaterThan(0);
+    expect(after.leases[0]!.lease).toBeGreaterThan(page.leases.at(-1)!.lease + 200);
   });
 });
 
@@ -251,7 +265,8 @@ describe('faulty bodies and ids', () => {
       ],
       ['POST', '/v1/explain', '{"resource": 9, "ttl_ms": 1}', 404, 'resource'],
       ['PATCH', '/v1/addresses/1', '{"draining": "yes"}', 422, 'draining'],
-      ['PATCH', '/v1/addresses/1', '{"draining": true, "weight": 2}', 422, 'weight'],
+      ['PATCH', '/v1/addresses/1', '{"draining": true, "wieght": 2}', 422, 'wieght'],
+      ['PATCH', '/v1/addresses/1', '{}', 422, undefined],
       ['PATCH', '/v1/addresses/9', '{"draining": true}', 404, 'address_id'],
       ['PATCH', '/v1/addresses/one', '{"draining": true}', 422, 'address_id'],
       ['POST', '/v1/quarantine', '{}', 422, 'address_id'],
@@ -295,31 +310,5 @@ describe('faulty bodies and ids', () => {
     expect(status).toBe(413);
     const fits = `${' '.repeat(BODY_BYTES_MAX - 40)}{"resource": 7, "ttl_ms": 1000}`;
     expect((await ask('/v1/explain', { method: 'POST', body: fits })).status).toBe(200);
-  });
-});
-
-describe('while the disk is behind', () => {
-  it.each([
-    ['GET', '/allocate/7/60', 503],
-    ['POST', '/v1/explain', 503],
-    ['PATCH', '/v1/addresses/1', 503],
-    ['POST', '/v1/quarantine', 503],
-    ['GET', '/v1/leases', 200],
-    ['DELETE', '/v1/leases/5', 200],
-  ])('%s %s is answered %i', async (method, path, status) => {
-    const decided: string[] = [];
-    const leases: LeasePort = {
-      execute(command, released: (answer: never) => void) {
-        decided.push(command.type);
-        released({ type: 'revoked', leases: [5] } as never);
-      },
-      // Of a list, and of a lease that isn't being revoked.
-      read: (_, released: (value: never) => void) => released((method === 'GET' ? { leases: [] } : undefined) as never),
-      onNotice: () => {},
-    };
-    const app = leaseRoutes({ leases, isOverloaded: () => true, randomBytes: (size) => Buffer.alloc(size) });
-    const response = await app.request(path, { method });
-    expect([response.status, response.headers.get('retry-after')]).toEqual([status, status === 503 ? '1' : null]);
-    expect(decided).toEqual(method === 'DELETE' ? ['RevokeLeases'] : []);
   });
 });

@@ -4,6 +4,7 @@ import { WHY_EXACT_MAX } from '../../protocol/limits.ts';
 import type { Where } from '../../protocol/where.ts';
 import { type Address } from './address.ts';
 import { whereOf } from './apply-waiting.ts';
+import { heldOf, type Tally } from './collectors.ts';
 import type { AcquireTerms } from './commands.ts';
 import { holderName } from './idempotency.ts';
 import { SLOW_INTERVAL_MS } from './policy.ts';
@@ -20,6 +21,8 @@ export interface Choice {
 export interface Wish extends Choice {
   readonly where: Where | undefined;
   readonly count: number;
+  /** What whoever asks holds already; undefined: nothing. */
+  readonly tally: Tally | undefined;
 }
 
 export interface Refusal {
@@ -44,7 +47,7 @@ export interface SelectContext {
  */
 export function select(state: LeaseState, resource: Resource, wish: Wish, context: SelectContext): Selection {
   const condition = resource.pool.condition(whereOf(state, resource, wish.where));
-  const bound = boundOf(state, resource, wish.count, context.nowMs);
+  const bound = boundOf(state, resource, wish.count, context.nowMs, 0, wish.tally);
   if (bound || condition.eligibleCount < wish.count) return { bound };
   return { addresses: choose(resource, condition, wish, wish.count, context) };
 }
@@ -70,19 +73,24 @@ export function choiceOf(state: LeaseState, resource: Resource, { strategy, stic
 /** What keeps `count` more leases from being granted, whatever addresses there are. */
 export type Bound =
   | { readonly reason: 'max_leases'; readonly maxLeases: number }
+  | { readonly reason: 'max_leases'; readonly maxLeasesPerClient: number }
   | { readonly reason: 'slowed'; readonly untilMs: number };
 
-/** `ownCount` leases or reservations are about to make room for these. */
+/** `ownCount` leases or reservations are about to make room for these. `tally`: of whom they are to belong to. */
 export function boundOf(
   state: LeaseState,
   resource: Resource,
   count: number,
   nowMs: number,
   ownCount = 0,
+  tally?: Tally,
 ): Bound | undefined {
-  const { maxLeases } = policyOf(state, resource.id);
+  const { maxLeases, maxLeasesPerClient } = policyOf(state, resource.id);
   const taken = resource.leases.size + resource.queue.reservedCount - ownCount;
   if (maxLeases !== undefined && taken + count > maxLeases) return { reason: 'max_leases', maxLeases };
+  if (maxLeasesPerClient !== undefined && heldOf(tally, resource) - ownCount + count > maxLeasesPerClient) {
+    return { reason: 'max_leases', maxLeasesPerClient };
+  }
   const untilMs = slowedUntilMs(state, resource);
   return untilMs > nowMs ? { reason: 'slowed', untilMs } : undefined;
 }
@@ -129,15 +137,22 @@ export function whyOf(
   const why: Why = { states: { leased: 0, free: 0, ...survey.states }, excluded: pool.size - survey.matching };
   if (soonestMs < Infinity) why.soonest_ms = Math.max(0, Math.ceil(soonestMs - nowMs));
   if (relax !== undefined) why.relax = relax;
-  if (bound?.reason === 'max_leases') why.max_leases = bound.maxLeases;
-  if (bound?.reason === 'slowed') why.slowed = true;
+  if (bound) nameBound(why, bound);
   if (!survey.isExact) why.approximate = true;
   return why;
+}
+
+function nameBound(why: Why, bound: Bound): void {
+  if (bound.reason === 'slowed') why.slowed = true;
+  else if ('maxLeases' in bound) why.max_leases = bound.maxLeases;
+  else why.max_leases_per_client = bound.maxLeasesPerClient;
 }
 
 function soonest(resource: Resource, { count }: Wish, bound: Bound | undefined, addressMs: number): number {
   if (bound?.reason === 'slowed') return bound.untilMs;
   if (!bound) return addressMs;
+  // What is in the way is the client's own: it knows best when that ends.
+  if (!('maxLeases' in bound)) return Infinity;
   // More at a time than the policy allows: no end of a lease makes room for that.
   return count > bound.maxLeases ? Infinity : (resource.leases.peekKey() ?? Infinity);
 }

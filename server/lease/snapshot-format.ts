@@ -2,7 +2,7 @@
 import type { LeaseEnd, RevokeReason, Strategy } from '../../protocol/codes.ts';
 import type { AddressRecord, Ended } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
-import type { HolderRecord } from './holder.ts';
+import type { HolderRecord, OwnerRecord } from './holder.ts';
 import type { NumberColumn } from './number-column.ts';
 import type { QuarantineReason } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
@@ -47,7 +47,7 @@ export type BanFields = readonly [level: number, atMs: number];
 export type StateRecord =
   | readonly [
       kind: 'meta',
-      version: 1 | 2,
+      version: 1 | 2 | 3,
       epoch: number,
       day: number,
       lastToken: number,
@@ -57,9 +57,11 @@ export type StateRecord =
       defaultPolicy: ResourcePolicy,
       lastWaiter?: number,
       turns?: number,
+      lastPolicyVersion?: number,
     ]
   | readonly [kind: 'resource', version: 1 | 2, id: number, grants: number, lastGrantMs?: number | null]
-  | readonly [kind: 'policy', version: 1 | 2, resource: number, policy: ResourcePolicy]
+  | readonly [kind: 'policy', version: 1 | 2 | 3, resource: number, policy: ResourcePolicy]
+  | readonly [kind: 'own_policy', version: 1, resource: number, policy: Partial<ResourcePolicy>, policyVersion: number]
   | readonly [
       kind: 'address',
       version: 1 | 2,
@@ -84,9 +86,16 @@ export type StateRecord =
       bans: BanFields | null,
       probationAfter: number | null,
     ]
+  /** An authenticated client with its sessions. */
+  | readonly [
+      kind: 'collector',
+      version: 1,
+      client: string,
+      served: readonly (readonly [resource: number, turn: number])[],
+    ]
   | readonly [
       kind: 'session',
-      version: 1 | 2,
+      version: 1 | 2 | 3,
       id: string,
       secretHash: string,
       client: string | null,
@@ -95,7 +104,9 @@ export type StateRecord =
       suspendedUntilMs: number | null,
       end: SessionEnd,
       unaskedEnds: readonly Ended[],
+      /** Of one that is its own collector. */
       served?: readonly (readonly [resource: number, turn: number])[],
+      owner?: OwnerRecord | null,
     ]
   /** One live lease, as snapshots held them before there was `leases`. */
   | readonly [kind: 'lease', version: 1 | 2, lease: LeaseRecord]
@@ -128,7 +139,7 @@ export type StateRecord =
   | readonly [kind: 'ended', version: 1 | 2, lease: LeaseRecord, end: LeaseEnd, endedAtMs: number]
   | readonly [
       kind: 'waiter',
-      version: 1,
+      version: 1 | 2,
       number: number,
       session: string,
       resource: number,
@@ -144,6 +155,8 @@ export type StateRecord =
       body: string | null,
       lineKey: number,
       parkedAtGrants: number | null,
+      /** Where it is another than the line's. */
+      strandKey?: number | null,
     ]
   | readonly [
       kind: 'key',
@@ -156,22 +169,27 @@ export type StateRecord =
       liveCount: number,
       endedAtMs: number | null,
     ]
+  /** The oldest first. */
+  | readonly [kind: 'overruled', version: 1, address: string, digest: string]
   | readonly [kind: 'stage', version: 1, stage: number, changes: readonly PoolChange[]];
 
 export type RecordOf<Kind extends StateRecord[0]> = Extract<StateRecord, readonly [Kind, ...unknown[]]>;
 
 /** The latest version of each kind: the one that is written. */
 export const VERSIONS = {
-  meta: 2,
+  meta: 3,
   resource: 2,
-  policy: 2,
+  policy: 3,
+  own_policy: 1,
   address: 2,
   pair: 1,
-  session: 2,
+  collector: 1,
+  session: 3,
   lease: 2,
   leases: 1,
   ended: 2,
-  waiter: 1,
+  waiter: 2,
   key: 1,
+  overruled: 1,
   stage: 1,
 } as const satisfies Record<StateRecord[0], number>;

@@ -1,8 +1,9 @@
 /** The larger records of a snapshot, each from the state and back. */
 import { Address, ensurePair } from './address.ts';
 import { indexWaiter } from './apply-waiting.ts';
+import { joinParties } from './collectors.ts';
 import { existing } from './existing.ts';
-import { decodeHolder, encodeHolder } from './holder.ts';
+import { decodeHolder, decodeOwner, encodeHolder } from './holder.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { armRest } from './lease-index.ts';
 import { LeaseList } from './lease-list.ts';
@@ -30,6 +31,7 @@ import {
   sharedHolder,
 } from './state.ts';
 import type { Line, Waiter } from './waiting.ts';
+import { keyOf } from './waiting-order.ts';
 
 export function* encodeAddress(address: Address): Generator<StateRecord> {
   yield [
@@ -104,20 +106,21 @@ function decodeBans(fields: BanFields | null | undefined): Bans | undefined {
 }
 
 export function restoreSession(state: LeaseState, record: RecordOf<'session'>): void {
-  const [, , id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds, served = []] =
-    record;
+  const [, , id, secretHash, client, resumeWindowMs, noticeMs, suspendedUntilMs, end, unaskedEnds] = record;
+  const [served = [], owner] = [record[10], record[11] ? decodeOwner(record[11]) : undefined];
   const session: Session = {
     id,
     holder: { kind: 'session', session: id },
     secretHash,
     client: client ?? undefined,
+    owner,
+    ...joinParties(state, owner, served),
     resumeWindowMs,
     noticeMs: noticeMs ?? undefined,
     suspendedUntilMs: suspendedUntilMs ?? undefined,
     end,
     leases: new LeaseList(state.leases.rows),
     unaskedEnds: [...unaskedEnds],
-    served: new Map(served),
     lines: new Set<Line>(),
     waiterCount: 0,
     suspendedPlace: NOT_IN_HEAP,
@@ -127,6 +130,8 @@ export function restoreSession(state: LeaseState, record: RecordOf<'session'>): 
 }
 
 export function encodeWaiter(waiter: Waiter): StateRecord {
+  const line = waiter.line!;
+  const lineKey = keyOf(line);
   return [
     'waiter',
     VERSIONS.waiter,
@@ -143,14 +148,16 @@ export function encodeWaiter(waiter: Waiter): StateRecord {
     waiter.count ?? null,
     waiter.key ?? null,
     waiter.body ?? null,
-    waiter.line!.key,
-    waiter.line!.parkedAtGrants ?? null,
+    lineKey,
+    line.parkedAtGrants ?? null,
+    line.strand.key === lineKey ? null : line.strand.key,
   ];
 }
 
 export function restoreWaiter(state: LeaseState, record: RecordOf<'waiter'>): void {
   const [, , number, session, resource, requests, areRequestsStale, ttlMs, untilMs, where, strategy, sticky] = record;
   const [count, key, body, lineKey, parkedAtGrants] = [record[12], record[13], record[14], record[15], record[16]];
+  const strandKey = record[17] ?? undefined;
   const waiter: Waiter = {
     number,
     session: existing(state.sessions, session),
@@ -171,7 +178,11 @@ export function restoreWaiter(state: LeaseState, record: RecordOf<'waiter'>): vo
     toldAtMs: 0,
     deadlinePlace: NOT_IN_HEAP,
   };
-  indexWaiter(state, waiter, lineKey, parkedAtGrants ?? undefined);
+  indexWaiter(state, waiter, {
+    key: strandKey ?? lineKey,
+    passedOverKey: strandKey === undefined ? undefined : lineKey,
+    parkedAtGrants: parkedAtGrants ?? undefined,
+  });
 }
 
 export function encodeLease(lease: Lease): LeaseRecord {

@@ -1,13 +1,16 @@
 /**
- * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `address`, `pair`,
- * `session`, `leases`, `ended`, `waiter`, `key`, `stage`; each value begins with its kind and the version of its fields.
+ * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `own_policy`, `address`, `pair`,
+ * `collector`, `session`, `leases`, `ended`, `waiter`, `key`, `overruled`, `stage`; each value begins with its kind and the version of its fields.
  * Resources come before what names them, so that a restored state has them in the order of the one that was written. A
  * later version of a kind only adds fields at its end: what an earlier one lacks is absent.
  */
 import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
+import { refreshPolicy } from './apply-policy.ts';
+import { ensureCollector } from './collectors.ts';
 import { endedLease } from './ended-leases.ts';
 import { existing } from './existing.ts';
+import { encodeOwner } from './holder.ts';
 import { encodeLeases, restoreLeases } from './lease-columns.ts';
 import { indexLease, usageChanged } from './lease-index.ts';
 import { type StateRecord, VERSIONS } from './snapshot-format.ts';
@@ -29,13 +32,20 @@ const STAGE_CHANGES = 100;
 export function* encodeState(state: LeaseState): Generator<StateRecord> {
   const { epoch, today, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy, lastWaiter, turns } = state;
   const counts = [epoch, today.day, lastToken, reservedToken, lastAddressId, lastStage] as const;
-  yield ['meta', VERSIONS.meta, ...counts, defaultPolicy, lastWaiter, turns];
+  yield ['meta', VERSIONS.meta, ...counts, defaultPolicy, lastWaiter, turns, state.lastPolicyVersion];
   for (const { id, grants, lastGrantMs } of state.resources.values()) {
     yield ['resource', VERSIONS.resource, id, grants, lastGrantMs === -Infinity ? null : lastGrantMs];
   }
-  for (const [resource, policy] of state.policies) yield ['policy', VERSIONS.policy, resource, policy];
+  for (const [resource, policy] of state.configuredPolicies) yield ['policy', VERSIONS.policy, resource, policy];
+  for (const [resource, { policy, version }] of state.ownPolicies) {
+    yield ['own_policy', VERSIONS.own_policy, resource, policy, version];
+  }
   for (const address of state.addresses.values()) yield* encodeAddress(address);
+  for (const { client, served } of state.collectors.values()) {
+    yield ['collector', VERSIONS.collector, client!, [...served]];
+  }
   for (const session of state.sessions.values()) {
+    const { collector, owner } = session;
     yield [
       'session',
       VERSIONS.session,
@@ -47,7 +57,8 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
       session.suspendedUntilMs ?? null,
       session.end,
       session.unaskedEnds,
-      [...session.served],
+      collector.client === undefined ? [...collector.served] : [],
+      owner ? encodeOwner(owner) : null,
     ];
   }
   yield* encodeLeases(state);
@@ -58,6 +69,7 @@ export function* encodeState(state: LeaseState): Generator<StateRecord> {
       yield ['key', VERSIONS.key, holder, key, body, waiter ?? null, leases, liveCount, endedAtMs ?? null];
     }
   }
+  for (const [address, digest] of state.overruled) yield ['overruled', VERSIONS.overruled, address, digest];
   for (const [stage, changes] of state.stages) {
     for (let index = 0; index < changes.length; index += STAGE_CHANGES) {
       yield ['stage', VERSIONS.stage, stage, changes.slice(index, index + STAGE_CHANGES)];
@@ -73,8 +85,17 @@ export function restoreState(state: LeaseState, value: unknown): void {
   switch (record[0]) {
     case 'meta': {
       const [, , epoch, day, lastToken, reservedToken, lastAddressId, lastStage, defaultPolicy] = record;
-      const [lastWaiter = 0, turns = 0] = record.slice(9) as [number?, number?];
-      const counts = { epoch, lastToken, reservedToken, lastAddressId, lastStage, lastWaiter, turns };
+      const [lastWaiter = 0, turns = 0, lastPolicyVersion = 0] = [record[9], record[10], record[11]];
+      const counts = {
+        epoch,
+        lastToken,
+        reservedToken,
+        lastAddressId,
+        lastStage,
+        lastWaiter,
+        turns,
+        lastPolicyVersion,
+      };
       Object.assign(state, counts, { defaultPolicy });
       state.today.day = day;
       return;
@@ -86,12 +107,20 @@ export function restoreState(state: LeaseState, value: unknown): void {
       return;
     }
     case 'policy':
-      state.policies.set(record[2], record[3]);
-      return;
+      state.configuredPolicies.set(record[2], record[3]);
+      return refreshPolicy(state, record[2]);
+    case 'own_policy':
+      state.ownPolicies.set(record[2], { policy: record[3], version: record[4] });
+      return refreshPolicy(state, record[2]);
     case 'address':
       return restoreAddress(state, record);
     case 'pair':
       return restorePair(state, record);
+    case 'collector': {
+      const { served } = ensureCollector(state, record[2]);
+      for (const [resource, turn] of record[3]) served.set(resource, turn);
+      return;
+    }
     case 'session':
       return restoreSession(state, record);
     case 'lease': {
@@ -115,6 +144,8 @@ export function restoreState(state: LeaseState, value: unknown): void {
       keysOf(state, holder).put({ key, body, waiter: own, leases: [...leases], liveCount, endedAtMs: ended });
       return;
     }
+    case 'overruled':
+      return state.overruled.set(record[2], record[3]);
     case 'stage': {
       const [, , stage, changes] = record;
       const staged = state.stages.get(stage);

@@ -3,14 +3,16 @@ import type { AddressRecord, Ended } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import type { Address } from './address.ts';
+import type { Collector, Tally } from './collectors.ts';
 import { EndedLeases } from './ended-leases.ts';
-import type { Holder } from './holder.ts';
+import type { Holder, Owner } from './holder.ts';
 import type { HolderKeys } from './idempotency.ts';
 import { IndexedHeap, NOT_IN_HEAP } from './indexed-heap.ts';
 import type { RestoredLeases } from './lease-columns.ts';
 import { LeaseHeap } from './lease-heap.ts';
 import type { LeaseList } from './lease-list.ts';
 import { LeaseTable } from './lease-table.ts';
+import { OverruledRecords } from './overruled-records.ts';
 import type { Pair, Resting } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
@@ -79,8 +81,8 @@ export function endsAtMs({ deadlineMs, revoking }: Lease): number {
   return revoking ? Math.min(deadlineMs, revoking.atMs) : deadlineMs;
 }
 
-/** How the leases of a session end with it: handed back by a goodbye, or lost. */
-export type SessionEnd = 'released' | 'session_lost';
+/** How the leases of a session end with it: handed back by a goodbye, lost, or by an operator's word. */
+export type SessionEnd = 'released' | 'session_lost' | 'revoked';
 
 /** A collector's presence. */
 export interface Session {
@@ -90,6 +92,10 @@ export interface Session {
   /** SHA-256 of its secret, hexadecimal. */
   readonly secretHash: string;
   readonly client: string | undefined;
+  /** Who opened it; kept as long as it lives, whoever resumes it. */
+  readonly owner: Owner | undefined;
+  readonly collector: Collector;
+  readonly tally: Tally;
   resumeWindowMs: number;
   /** Absent: a third of the lease's TTL, at most 5 s. */
   noticeMs: number | undefined;
@@ -100,8 +106,6 @@ export interface Session {
   readonly leases: LeaseList;
   /** The last UNASKED_ENDS_MAX, oldest first. */
   readonly unaskedEnds: Ended[];
-  /** By resource: when it was last served, or began to wait for the first time, by `LeaseState.turns`. */
-  readonly served: Map<number, number>;
   readonly lines: Set<Line>;
   waiterCount: number;
   suspendedPlace: number;
@@ -127,11 +131,20 @@ export interface Resource {
   queueNoticePlace: number;
 }
 
+export interface OwnPolicy {
+  readonly policy: Partial<ResourcePolicy>;
+  /** Rises with every change; that of a resource without a policy of its own is 0. */
+  readonly version: number;
+}
+
 /** A change of the pool that is prepared over several batches and seen only when committed. */
 export type PoolChange =
   | readonly [kind: 'add', addressId: number, record: AddressRecord]
   | readonly [kind: 'update', addressId: number, record: AddressRecord, takesRpw: boolean]
   | readonly [kind: 'remove', addressId: number];
+
+/** Who says it: the pool file of the start, a whole import, or a person about one address. */
+export type PoolSource = 'file' | 'import' | 'hand';
 
 export interface LeaseState {
   epoch: number;
@@ -147,17 +160,25 @@ export interface LeaseState {
   /** The clock of fair waiting: counts services and newcomers. */
   turns: number;
   defaultPolicy: ResourcePolicy;
-  policies: Map<number, ResourcePolicy>;
+  /** Of the configuration, whole. */
+  configuredPolicies: Map<number, ResourcePolicy>;
+  /** By API, as far as they go. */
+  readonly ownPolicies: Map<number, OwnPolicy>;
+  /** The last that a policy was given, of whichever resource: none comes twice. */
+  lastPolicyVersion: number;
   readonly addresses: Map<number, Address>;
   readonly addressIds: Map<string, number>;
   readonly resources: Map<number, Resource>;
   readonly leases: LeaseTable;
   readonly ended: EndedLeases;
   readonly sessions: Map<string, Session>;
+  /** Of authenticated clients that have a session, by client. */
+  readonly collectors: Map<string, Collector>;
   readonly waiters: Map<number, Waiter>;
   /** By holderName. */
   readonly keys: Map<string, HolderKeys>;
   readonly stages: Map<number, PoolChange[]>;
+  readonly overruled: OverruledRecords;
 
   /** Room in the journal. Not persisted: each run is told anew. */
   storage: StorageLevel;
@@ -170,6 +191,10 @@ export interface LeaseState {
   restored: RestoredLeases | undefined;
 
   // Indexes over the above; nothing of them is persisted.
+  /** What the resources go by: `ownPolicies` over `configuredPolicies` and the default one. */
+  policies: Map<number, ResourcePolicy>;
+  /** Of owners that have a session or a lease, by ownerName. */
+  readonly tallies: Map<string, Tally>;
   /** Resources by the earliest end of a lease, a cool-down or a quarantine of theirs. */
   readonly expiry: IndexedHeap<Resource>;
   /** Resources whose waiters are to be looked at, by when; 0: now. */
@@ -201,19 +226,25 @@ export function createLeaseState(): LeaseState {
     lastWaiter: 0,
     turns: 0,
     defaultPolicy: { ttlMinMs: 0, ttlMaxMs: 0 },
-    policies: new Map(),
+    configuredPolicies: new Map(),
+    ownPolicies: new Map(),
+    lastPolicyVersion: 0,
     addresses: new Map(),
     addressIds: new Map(),
     resources: new Map(),
     leases,
     ended: new EndedLeases(),
     sessions: new Map(),
+    collectors: new Map(),
     waiters: new Map(),
     keys: new Map(),
     stages: new Map(),
+    overruled: new OverruledRecords(),
     storage: 'ample',
     isReplaying: false,
     restored: undefined,
+    policies: new Map(),
+    tallies: new Map(),
     expiry: new IndexedHeap<Resource>({
       get: (it) => it.expiryPlace,
       set: (it, index) => {

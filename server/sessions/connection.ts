@@ -2,10 +2,11 @@ import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts
 import { CLOSE } from '../../protocol/codes.ts';
 import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
 import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import type { Caller } from '../clients/access.ts';
 import type { Rejected } from '../lease/commands.ts';
 import { FrameHandler } from './frame-handler.ts';
 import { Inbox, weightOf } from './inbox.ts';
-import { errorFrame, overloaded } from './outgoing-frames.ts';
+import { errorFrame, overloaded, unauthorized } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
 
@@ -28,6 +29,8 @@ export class Connection implements SocketHandlers {
   readonly #socket: Socket;
   readonly #codec: Codec;
   #phase: 'silent' | 'greeting' | 'open' | 'leaving' | 'ended' = 'silent';
+  /** Who is behind it: known with the upgrade where it came with a key, with `hello` in any case. */
+  #caller: Caller | undefined;
   /** Set with the decision on `hello`; from then on frames are taken. */
   #handler: FrameHandler | undefined;
   #isBatch = false;
@@ -50,6 +53,7 @@ export class Connection implements SocketHandlers {
     this.#hub = hub;
     this.#socket = socket;
     this.#codec = codecFor(socket.subprotocol);
+    this.#caller = socket.caller;
     this.#cancelHelloTimer = hub.scheduler.setTimer(hub.limits.helloTimeoutMs, () => {
       // After a pause of the process the timer comes before a hello that has long been there to be read.
       hub.scheduler.defer(() => {
@@ -66,8 +70,16 @@ export class Connection implements SocketHandlers {
     return this.#socket.remoteAddress;
   }
 
+  get caller(): Caller | undefined {
+    return this.#caller;
+  }
+
   get isEnded(): boolean {
     return this.#phase === 'ended';
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount();
   }
 
   // ---- the socket's side
@@ -148,11 +160,18 @@ export class Connection implements SocketHandlers {
   #deliver(frame: CoordinatorFrame): void {
     if (this.#phase === 'ended') return;
     if (frame.type === 'welcome') return this.#welcome(frame);
+    if (frame.type === 'error') this.#countError(frame.code);
     if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
       if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
       return;
     }
     this.#write(this.#codec.encode(frame));
+  }
+
+  #countError(code: string): void {
+    const { metrics } = this.#hub;
+    metrics.errorSent(code);
+    if (code === 'rate_limited') metrics.rateLimited('ws');
   }
 
   /** Sends the group of frames that left the coordinator together, as one message or a few. */
@@ -257,15 +276,23 @@ export class Connection implements SocketHandlers {
       return this.end(CLOSE.unsupportedProtocol, 'unsupported protocol');
     }
     if (this.#hub.isOverloaded) return this.refuse(overloaded(), hello.id);
+    const caller = this.#hub.admission.identify(this, hello);
+    if ('type' in caller) {
+      this.turnAway();
+      // What it rests on, a key that has just been revoked, may not be on disk yet.
+      return this.#hub.inOrder((rejected: Rejected) => this.refuse(rejected, hello.id), caller);
+    }
+    this.#caller = caller;
+    this.#hub.admission.admitted(this, caller);
     this.#phase = 'greeting';
     this.#cancelHelloTimer();
     this.#isBatch = hello.batch ?? false;
-    this.#hub.open(hello, this);
+    this.#hub.open(hello, caller, this);
   }
 
   /** The hub's decision on `hello`: the session is open in the coordinator, though nothing has been said of it yet. */
-  attach(session: string): void {
-    this.#handler = new FrameHandler(this.#hub, this, session);
+  attach(session: string, caller: Caller): void {
+    this.#handler = new FrameHandler(this.#hub, this, { session, caller });
   }
 
   /** The hub's decision on `hello`: no session. What came behind it is passed over; `refuse` follows when it may leave. */
@@ -275,10 +302,15 @@ export class Connection implements SocketHandlers {
     this.#isBatch = false;
   }
 
-  /** The hub's refusal of `hello`. */
-  refuse(rejected: Rejected, id: number): void {
+  /** The refusal of `hello`, or of the socket as a whole. */
+  refuse(rejected: Rejected, id?: number): void {
     this.send(errorFrame(id, rejected));
-    this.end(CLOSE.overloaded, rejected.message);
+    this.end(rejected.code === 'unauthorized' ? CLOSE.unauthorized : CLOSE.overloaded, rejected.message);
+  }
+
+  /** The key that it came with is no longer good. */
+  revoke(): void {
+    if (this.#phase !== 'ended') this.refuse(unauthorized());
   }
 
   #finish(how: 'bye' | 'dropped' | 'suspended'): void {

@@ -4,15 +4,17 @@ import type {
   CancelFrame,
   CollectorFrame,
   CoordinatorFrame,
+  CountFrame,
   ExplainFrame,
   HelloFrame,
   ReleaseFrame,
   RenewFrame,
   ReportFrame,
 } from '../../protocol/frames.ts';
+import type { Caller } from '../clients/access.ts';
 import type { Holder } from '../lease/holder.ts';
 import type { Connection } from './connection.ts';
-import { acquireFrame, errorFrame, overloaded, renewalEntry, unsupported } from './outgoing-frames.ts';
+import { acquireFrame, errorFrame, overloaded, renewalEntry } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
 
 /** What a session asks, as commands; what it is answered, as frames. */
@@ -20,25 +22,26 @@ export class FrameHandler {
   readonly session: string;
   readonly #hub: SessionHub;
   readonly #connection: Connection;
+  readonly #caller: Caller;
   readonly #holder: Holder;
 
-  constructor(hub: SessionHub, connection: Connection, session: string) {
+  constructor(hub: SessionHub, connection: Connection, { session, caller }: { session: string; caller: Caller }) {
     this.#hub = hub;
     this.#connection = connection;
     this.session = session;
+    this.#caller = caller;
     this.#holder = { kind: 'session', session };
   }
 
   handle(frame: Exclude<CollectorFrame, HelloFrame>): void {
-    if (
-      this.#hub.isOverloaded &&
-      frame.type !== 'release' &&
-      frame.type !== 'cancel' &&
-      frame.type !== 'bye' &&
-      frame.type !== 'ping'
-    ) {
-      // It saw nothing that could be lost, and behind the disk it would come when it is no longer true.
-      return this.#send(errorFrame(frame.id, overloaded()));
+    // Who gives back is never held up, and costs nothing.
+    if (frame.type !== 'release' && frame.type !== 'cancel' && frame.type !== 'bye') {
+      if (this.#hub.isOverloaded && frame.type !== 'ping') {
+        // It saw nothing that could be lost, and behind the disk it would come when it is no longer true.
+        return this.#send(errorFrame(frame.id, overloaded()));
+      }
+      const limited = this.#hub.admission.take(this.#caller);
+      if (limited) return this.#answer(errorFrame(frame.id, limited));
     }
     switch (frame.type) {
       case 'acquire':
@@ -58,7 +61,7 @@ export class FrameHandler {
       case 'cancel':
         return this.#cancel(frame);
       case 'count':
-        return this.#answer(unsupported(frame.id, 'type', `${frame.type} is not served yet`));
+        return this.#count(frame);
       default:
         return assertNever(frame);
     }
@@ -134,6 +137,15 @@ export class FrameHandler {
     const { lease, outcome, requests } = frame;
     this.#hub.leases.execute({ type: 'ReportLease', holder: this.#holder, lease, outcome, requests }, (answer) =>
       this.#send(answer.type === 'rejected' ? errorFrame(frame.id, answer) : { type: 'reported', id: frame.id }),
+    );
+  }
+
+  #count({ id, counter, by, key }: CountFrame): void {
+    const holder = `session ${this.session}`;
+    this.#hub.counters.execute({ type: 'AddToCounter', holder, counter, by, key }, (answer) =>
+      this.#send(
+        answer.type === 'rejected' ? errorFrame(id, answer) : { type: 'counted', id, counter, value: answer.value },
+      ),
     );
   }
 

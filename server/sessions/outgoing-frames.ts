@@ -1,6 +1,7 @@
 /** What the lease domain decides, as frames. */
 import { assertNever } from '../../protocol/assert.ts';
 import type { CoordinatorFrame, ErrorFrame } from '../../protocol/frames.ts';
+import type { Taken } from '../clients/access.ts';
 import type { Granted, LeaseNotice, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
 
 /** What an acquire is answered, at once or after a wait. */
@@ -48,8 +49,8 @@ export function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
   }
 }
 
-export function errorFrame(id: number, { code, message, path, retryAfterMs }: Rejected): CoordinatorFrame {
-  const error: ErrorFrame = { type: 'error', id, code, message };
+export function errorFrame(id: number | undefined, { code, message, path, retryAfterMs }: Rejected): CoordinatorFrame {
+  const error: ErrorFrame = id === undefined ? { type: 'error', code, message } : { type: 'error', id, code, message };
   if (path !== undefined) error.path = path;
   if (retryAfterMs !== undefined) error.retry_after_ms = retryAfterMs;
   return error;
@@ -63,8 +64,17 @@ export function overloaded(): Rejected {
   return { type: 'rejected', code: 'overloaded', message, retryAfterMs: OVERLOADED_RETRY_MS };
 }
 
-export function unsupported(id: number, path: string, message: string): CoordinatorFrame {
-  return { type: 'error', id, code: 'unsupported', message: `${path}: ${message}`, path };
+/** The same whether the key is wrong, missing, or has come to its end. */
+export function unauthorized(): Rejected {
+  return { type: 'rejected', code: 'unauthorized', message: 'an API key is needed, and a good one' };
+}
+
+/** Told to a client whose bucket never fills: an operator may have given it another limit by then. */
+const RATE_RETRY_MAX_MS = 86_400_000;
+
+export function rateLimited({ limit, retryAfterMs }: Extract<Taken, { ok: false }>): Rejected {
+  const message = `no more requests now: ${limit.capacity} at once, and then as they come back`;
+  return { type: 'rejected', code: 'rate_limited', message, retryAfterMs: Math.min(retryAfterMs, RATE_RETRY_MAX_MS) };
 }
 
 /** One of the leases that were renewed together. */

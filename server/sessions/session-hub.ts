@@ -2,10 +2,16 @@ import { hash } from 'node:crypto';
 import { CLOSE } from '../../protocol/codes.ts';
 import type { CoordinatorFrame, HelloFrame, SessionLimits } from '../../protocol/frames.ts';
 import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from '../../protocol/limits.ts';
+import type { Access, Caller } from '../clients/access.ts';
 import type { Coordinator, DomainPort } from '../coordinator/coordinator.ts';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { CounterAnswers, CounterCommand } from '../counters/commands.ts';
+import type { CounterState } from '../counters/state.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
+import type { Owner } from '../lease/holder.ts';
 import type { LeaseState } from '../lease/state.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { Admission } from './admission.ts';
 import { Connection } from './connection.ts';
 import { noticeFrame } from './outgoing-frames.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
@@ -29,6 +35,10 @@ export interface SessionHubLimits {
   readonly noticeMs: number | undefined;
   /** Sessions at most, suspended ones included. */
   readonly sessionsMax: number;
+  /** The same of one client with a key; undefined: as many as there may be in all. */
+  readonly sessionsPerClientMax: number | undefined;
+  /** Sockets at most of one IP, of IPv6 of one /64. */
+  readonly socketsPerIpMax: number;
   /** Bytes that may wait for one peer; beyond it the socket is closed and the session suspended. */
   readonly outboxBytesMax: number;
   readonly ttlMinMs: number;
@@ -44,9 +54,12 @@ export interface SessionLog {
 export interface SessionHubOptions {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  readonly counters: DomainPort<CounterState, CounterCommand, CounterAnswers, never>;
+  readonly access: Access;
   readonly scheduler: Scheduler;
   readonly limits: SessionHubLimits;
   readonly log: SessionLog;
+  readonly metrics: Metrics;
   readonly random: () => number;
   readonly randomBytes: (size: number) => Buffer;
 }
@@ -55,8 +68,11 @@ export interface SessionHubOptions {
 export class SessionHub {
   readonly limits: SessionHubLimits;
   readonly leases: SessionHubOptions['leases'];
+  readonly counters: SessionHubOptions['counters'];
   readonly scheduler: Scheduler;
   readonly log: SessionLog;
+  readonly admission: Admission;
+  readonly metrics: Metrics;
   readonly #options: SessionHubOptions;
   readonly #connections = new Set<Connection>();
   readonly #groups: readonly Set<Connection>[] = Array.from({ length: HEARTBEAT_GROUPS }, () => new Set<Connection>());
@@ -78,8 +94,11 @@ export class SessionHub {
     this.#options = options;
     this.limits = options.limits;
     this.leases = options.leases;
+    this.counters = options.counters;
     this.scheduler = options.scheduler;
     this.log = options.log;
+    this.admission = new Admission(options.access, options.limits);
+    this.metrics = options.metrics;
     options.leases.onNotice((notice) => this.#notify(notice));
     options.coordinator.onReleased(() => {
       if (this.#unflushed.size === 0) return;
@@ -106,14 +125,39 @@ export class SessionHub {
     return this.#connections.size;
   }
 
+  /** Of the socket that carries a session; undefined: none does. */
+  remoteAddressOf(session: string): string | undefined {
+    return this.#bySession.get(session)?.remoteAddress;
+  }
+
+  /** Sent and not yet taken by the kernel, over all sockets; looks at each of them. */
+  get bufferedBytes(): number {
+    let bytes = 0;
+    for (const connection of this.#connections) bytes += connection.bufferedBytes;
+    return bytes;
+  }
+
   accept(socket: Socket): SocketHandlers {
     const connection = new Connection(this, socket);
     this.#connections.add(connection);
     this.#groups[this.#accepted % HEARTBEAT_GROUPS]!.add(connection);
     this.#accepted += 1;
+    const refused = this.admission.arrived(connection);
     if (this.#isDraining) connection.end(CLOSE.goingAway, 'shutting down');
-    else if (this.#connections.size > this.limits.sessionsMax) connection.end(CLOSE.overloaded, 'too many sockets');
+    else if (refused) connection.refuse(refused);
     return connection;
+  }
+
+  /** The key is no longer good: whoever came with it goes, and comes back with another one. */
+  closeKey(key: string): void {
+    for (const connection of this.admission.withKey(key)) connection.revoke();
+  }
+
+  /** By an operator. Whoever holds it is told of each lease, and its socket is closed behind that. */
+  revokeSession(session: string, released: (answer: LeaseAnswers['RevokeSession']) => void): void {
+    this.leases.execute({ type: 'RevokeSession', session }, released);
+    const close = () => this.#bySession.get(session)?.end(CLOSE.normal, 'an operator has ended the session');
+    this.inOrder(close, undefined);
   }
 
   /** Says `goaway` to everybody, waits up to `deadlineMs` for them to leave, and closes what is left. */
@@ -166,7 +210,7 @@ export class SessionHub {
     for (const connection of backlogged) connection.work();
   }
 
-  open(hello: HelloFrame, connection: Connection): void {
+  open(hello: HelloFrame, caller: Caller, connection: Connection): void {
     const { randomBytes } = this.#options;
     const fresh = {
       session: randomBytes(SESSION_ID_BYTES).toString('base64url'),
@@ -181,9 +225,11 @@ export class SessionHub {
         secretHash: sha256(fresh.secret),
         ...(hello.resume ? { resume: { session: hello.resume.session, secretHash: sha256(hello.resume.secret) } } : {}),
         ...(hello.client === undefined ? {} : { client: hello.client }),
+        owner: ownerOf(caller),
         resumeWindowMs,
         ...(noticeMs === undefined ? {} : { noticeMs }),
         sessionsMax: this.limits.sessionsMax,
+        sessionsPerClientMax: this.limits.sessionsPerClientMax,
       },
       (answer) => {
         if (answer.type === 'rejected') return connection.refuse(answer, hello.id);
@@ -209,11 +255,9 @@ export class SessionHub {
         older?.supersede();
         const { session, resumed, leases } = answer;
         const { remoteAddress } = connection;
-        this.log.debug(
-          { session, client: hello.client, remoteAddress, resumed, leases: leases.length },
-          'session open',
-        );
-        connection.attach(session);
+        const who = { client: caller.client, key: caller.key, name: hello.client, remoteAddress };
+        this.log.debug({ session, ...who, resumed, leases: leases.length }, 'session open');
+        connection.attach(session, caller);
       },
     );
   }
@@ -233,7 +277,8 @@ export class SessionHub {
 
   /** Its socket is closed for good. */
   forget(connection: Connection): void {
-    this.#connections.delete(connection);
+    if (!this.#connections.delete(connection)) return;
+    this.admission.gone(connection);
     for (const group of this.#groups) group.delete(connection);
     this.#unflushed.delete(connection);
     this.#backlogged.delete(connection);
@@ -298,6 +343,10 @@ export class SessionHub {
       ...(noticeMs === undefined ? {} : { notice_ms: noticeMs }),
     };
   }
+}
+
+function ownerOf({ client, isAuthenticated }: Caller): Owner {
+  return isAuthenticated ? { kind: 'client', client } : { kind: 'ip', ip: client };
 }
 
 function sha256(secret: string): string {

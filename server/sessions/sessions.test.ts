@@ -1,105 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { msgpackCodec } from '../../protocol/codec.ts';
-import type { CollectorFrame, CoordinatorFrame } from '../../protocol/frames.ts';
-import { Coordinator } from '../coordinator/coordinator.ts';
-import { Replica } from '../coordinator/replica.ts';
-import { leaseDomain } from '../lease/lease-domain.ts';
-import { MemoryEventLog } from '../testing/memory-event-log.ts';
-import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
-import { SessionHub } from './session-hub.ts';
-import type { Socket, SocketHandlers } from './socket.ts';
-
-/** The peer's end of a socket, without a network between. */
-class Peer {
-  readonly frames: CoordinatorFrame[] = [];
-  closed: number | undefined;
-  readonly #handlers: SocketHandlers;
-
-  constructor(hub: SessionHub) {
-    const socket: Socket = {
-      remoteAddress: '127.0.0.1',
-      subprotocol: msgpackCodec.subprotocol,
-      send: (message) => {
-        const decoded = msgpackCodec.decode(message);
-        if (decoded.ok) this.frames.push(...([decoded.value].flat() as CoordinatorFrame[]));
-      },
-      bufferedAmount: () => 0,
-      ping: () => {},
-      close: (code) => {
-        this.closed = code;
-      },
-      terminate: () => {
-        this.closed = 1006;
-      },
-    };
-    this.#handlers = hub.accept(socket);
-  }
-
-  get types(): string[] {
-    return this.frames.map(({ type }) => type);
-  }
-
-  send(frame: CollectorFrame | readonly CollectorFrame[]): void {
-    this.#handlers.message(msgpackCodec.encode(frame));
-  }
-
-  close(code: number): void {
-    this.#handlers.close(code);
-  }
-}
-
-async function start() {
-  const clock = new VirtualClock();
-  const scheduler = new VirtualScheduler(clock);
-  const log = new MemoryEventLog();
-  const random = () => 0.5;
-  const coordinator = new Coordinator({
-    replica: new Replica([leaseDomain]),
-    log,
-    position: 0,
-    epoch: 1,
-    clock,
-    scheduler,
-    random,
-    onFailure: ({ message }) => {
-      throw new Error(message);
-    },
-  });
-  const leases = coordinator.mount(leaseDomain);
-  let sessions = 0;
-  const hub = new SessionHub({
-    coordinator,
-    leases,
-    scheduler,
-    log: { debug() {}, info() {} },
-    random,
-    randomBytes: (size) => Buffer.alloc(size, ++sessions),
-    limits: {
-      heartbeatMs: 10_000,
-      helloTimeoutMs: 1_000,
-      closeTimeoutMs: 1_000,
-      resumeWindowMaxMs: 60_000,
-      noticeMs: undefined,
-      sessionsMax: 100,
-      outboxBytesMax: 65_536,
-      ttlMinMs: 200,
-      ttlMaxMs: 60_000,
-    },
-  });
-  const defaultPolicy = { ttlMinMs: 200, ttlMaxMs: 60_000 };
-  leases.execute({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 20_000 }, () => {});
-  leases.execute({ type: 'Configure', defaultPolicy, policies: new Map() }, () => {});
-  const records = [{ address: '10.0.0.1:1', country: 'US', rpw: 0, resource_ids: [7] }];
-  leases.execute({ type: 'ImportPool', records, replace: false }, () => {});
-  await scheduler.advance(10);
-  const open = async (fields: object = {}) => {
-    const peer = new Peer(hub);
-    peer.send({ type: 'hello', id: 1, protocol: 1, ...fields });
-    await scheduler.advance(10);
-    return peer;
-  };
-  return { clock, scheduler, log, hub, leases, open };
-}
+import type { CollectorFrame } from '../../protocol/frames.ts';
+import { Peer, startHub as start } from '../testing/hub-run.ts';
 
 const acquire = (id: number) => ({ type: 'acquire', id, resource: 7, ttl_ms: 30_000 }) as const;
 
@@ -242,6 +143,16 @@ describe('a session', () => {
     const [, , revoking] = peer.frames;
     const substitute = revoking?.type === 'revoking' ? revoking.substitute?.lease : undefined;
     expect(peer.frames.at(-1)).toEqual({ type: 'cancelled', id: 3, leases: [granted.lease, substitute] });
+  });
+
+  it('adds what its peer has not taken to what is buffered in all, while it has a socket', async () => {
+    const { hub, open } = await start();
+    const [one, other] = [await open(), await open()];
+    one.bufferedBytes = 700;
+    other.bufferedBytes = 50;
+    expect(hub.bufferedBytes).toBe(750);
+    one.close(1006);
+    expect(hub.bufferedBytes).toBe(50);
   });
 
   it('is not refused for a pause of the process while its hello was there to be read', async () => {

@@ -1,3 +1,5 @@
+import type { Caller } from '../clients/access.ts';
+
 /**
  * The port between sessions and a WebSocket library. The core knows a socket as these methods and callbacks only;
  * `transports/` has the adapters, and one contract suite holds them all to this page.
@@ -7,6 +9,8 @@ export interface Socket {
   readonly remoteAddress: string;
   /** The subprotocol agreed on. */
   readonly subprotocol: string;
+  /** Who the decision on the upgrade says it is. */
+  readonly caller: Caller | undefined;
   /**
    * Queues one message: bytes as binary, a string as text. The bytes must not be altered afterwards. Does nothing once
    * the socket is closing or closed.
@@ -47,9 +51,15 @@ export interface UpgradeRequest {
   readonly host: string | undefined;
   /** As offered, in the peer's order. */
   readonly subprotocols: readonly string[];
+  /** The header of that name, with a key in it: not to be kept or shown. */
+  readonly authorization: string | undefined;
 }
 
 /** The decision before any state exists: the subprotocol to use (empty: none was offered), or an HTTP refusal. */
-export type UpgradeDecision =
-  | { readonly accept: true; readonly subprotocol: string }
-  | { readonly accept: false; readonly status: number; readonly message: string };
+export type UpgradeDecision = Accepted | { readonly accept: false; readonly status: number; readonly message: string };
+export interface Accepted {
+  readonly accept: true;
+  readonly subprotocol: string;
+  /** Where it came with a key. */
+  readonly caller?: Caller | undefined;
+}

@@ -98,17 +98,24 @@ function eventFields(event: LeaseEvent): string {
       const own = event.policies.map(([id, policy]) => policyText(`r${id}`, policy));
       return [policyText('default', event.defaultPolicy), ...own].join(', ');
     }
+    case 'PolicySet':
+      return `${policyText(`r${event.resource}`, event.policy)} version=${event.version}`;
+    case 'PolicyDeleted':
+      return `r${event.resource}`;
     case 'PoolStaged':
       return event.changes.length > ALIKE_MAX
         ? `changes=${event.changes.length}`
         : event.changes.map(change).join(', ');
     case 'PoolCommitted':
-      return '';
+      return event.source === 'hand' ? 'by hand' : '';
+    case 'PoolDropped':
+      return `stage=${event.stage}`;
+    case 'RecordOverruled':
+      return event.address;
     case 'SessionOpened':
-    case 'SessionResumed': {
-      const { session, resumeWindowMs, noticeMs } = event;
-      return `${session} ${fields({ window: duration(resumeWindowMs), notice: optionalDuration(noticeMs) })}`;
-    }
+      return joined(sessionText(event), fields({ ...event.owner, kind: undefined }));
+    case 'SessionResumed':
+      return sessionText(event);
     case 'SessionSuspended':
       return `${event.session} ${event.untilMs > 0 ? `until=${clock(event.untilMs)}` : 'is over'} end=${event.end}`;
     case 'SessionEnded':
@@ -170,6 +177,10 @@ function eventFields(event: LeaseEvent): string {
     default:
       return assertNever(event);
   }
+}
+
+function sessionText({ session, resumeWindowMs, noticeMs }: Extract<LeaseEvent, { resumeWindowMs: number }>): string {
+  return `${session} ${fields({ window: duration(resumeWindowMs), notice: optionalDuration(noticeMs) })}`;
 }
 
 function deadline({ ttlMs, clamped, deadlineMs }: { ttlMs: number; clamped: boolean; deadlineMs: number }) {
@@ -236,6 +247,22 @@ function answerLines(answer: LeaseAnswer): string[] {
       return [`error ${answer.code}: ${answer.message}`];
     case 'imported':
       return [`imported ${fields({ ...answer.counts })}`];
+    case 'policy_set':
+      return [`policy set, version ${answer.version}`];
+    case 'policy_deleted':
+    case 'no_policy':
+      return [answer.type.replace('_', ' ')];
+    case 'stale':
+      return [`stale: the version is ${answer.version}`];
+    case 'session_revoked':
+      return [`revoked with ${answer.leases} leases`];
+    case 'unknown_session':
+      return ['unknown session'];
+    case 'added':
+    case 'duplicate':
+    case 'updated':
+    case 'removed':
+      return [`${answer.type} #${answer.addressId}`];
     case 'opened':
       return [
         `${answer.resumed ? 'resumed' : 'opened'} ${answer.session}`,

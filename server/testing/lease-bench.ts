@@ -1,15 +1,16 @@
 /** The lease domain by itself, for tests that are no scenario: many requests, or a look inside. */
 import type { AcquireLease, LeaseAnswer, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import type { ResourcePolicy } from '../lease/policy.ts';
-import { LeaseDriver } from './lease-driver.ts';
+import { type LeaseDomain, LeaseDriver } from './lease-driver.ts';
 
 const LIMITS = { ttlMinMs: 200, ttlMaxMs: 1e9 };
 
 /** The lease domain with the sessions `a`, `b`, `c` and a pool of `size` addresses for the resources 1 and 2. */
 export class LeaseBench {
-  readonly driver = new LeaseDriver();
+  readonly driver: LeaseDriver;
 
-  constructor(size: number, policy: Partial<ResourcePolicy> = {}, rpw = 0) {
+  constructor(size: number, policy: Partial<ResourcePolicy> = {}, rpw = 0, domain?: LeaseDomain) {
+    this.driver = new LeaseDriver(domain);
     this.run({ type: 'StartEpoch', epoch: 1, tokenFloor: 0, suspendMs: 0 });
     this.configure(policy);
     const records = Array.from({ length: size }, (_, index) => {

@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
+import { isAtBound, type Tally, tallyOf } from '../lease/collectors.ts';
+import { ownerName } from '../lease/holder.ts';
 import { holderName } from '../lease/idempotency.ts';
 import type { IndexedHeap } from '../lease/indexed-heap.ts';
 import type { LeaseHeap } from '../lease/lease-heap.ts';
 import { leasesOf, withdrawalOf } from '../lease/lease-index.ts';
 import { type Pair, pairStatus, restsUntilMs } from '../lease/pair.ts';
 import { endsAtMs, type Lease, type LeaseState, type Resource } from '../lease/state.ts';
+import { isBefore, keyOf } from '../lease/waiting-order.ts';
 
 /** How the names of sessions begin among the holders of keys. */
 const SESSION_KEYS = holderName({ kind: 'session', session: '' });
 
-/** Throws where an index of the state says something else than the state itself. */
+/**
+ * Throws where an index of the state says something else than the state itself. Objects of the state are compared by `ok`:
+ * the others describe both of them and what they differ in, and behind each of them is the whole state.
+ */
 export function checkIndexes(state: LeaseState): void {
   const leases = [...state.leases.values()];
   const pairs = [...state.addresses.values()].flatMap((address) => [...(address.pairs?.values() ?? [])]);
@@ -23,6 +29,7 @@ export function checkIndexes(state: LeaseState): void {
   checkHeap(state.expiry, new Map(busy.map((resource) => [resource, earliest(resource)])), 'expiry');
   checkSessions(state, leases);
   checkWaiters(state, pairs);
+  checkParties(state, leases);
   checkKeys(state);
 
   const { terms, revoking, otherRequests } = state.leases.rows;
@@ -113,7 +120,7 @@ function checkWaiters(state: LeaseState, pairs: readonly Pair[]): void {
   const keptFor = grouped(pairs, ({ reservedFor }) => reservedFor);
   const bySession = grouped(waiters, ({ session }) => session);
   for (const waiter of waiters) {
-    assert.equal(state.sessions.get(waiter.session.id), waiter.session, `session of waiter ${waiter.number}`);
+    assert.ok(state.sessions.get(waiter.session.id) === waiter.session, `session of waiter ${waiter.number}`);
     assert.ok(waiter.line?.waiters.has(waiter), `line of waiter ${waiter.number}`);
     const kept = (keptFor.get(waiter) ?? []).map(({ address }) => address);
     checkMembers(waiter.reserved, kept, `reservations of waiter ${waiter.number}`);
@@ -130,6 +137,52 @@ function checkWaiters(state: LeaseState, pairs: readonly Pair[]): void {
     assert.deepEqual([queue.size, queue.activeCount], [own.length, active.length], `waiters for resource ${id}`);
     const reserved = own.reduce((sum, waiter) => sum + waiter.reserved.size, 0);
     assert.equal(queue.reservedCount, reserved, `what is kept of resource ${id}`);
+  }
+}
+
+/** Who counts as one: what each holds, who is held back by it, and that nobody is known any more who has nothing. */
+function checkParties(state: LeaseState, leases: readonly Lease[]): void {
+  const sessions = [...state.sessions.values()];
+  const tallies = new Map(sessions.map(({ tally }) => [tally, new Map<number, number>()]));
+  for (const tally of state.tallies.values()) tallies.set(tally, new Map());
+  const count = (tally: Tally | undefined, resource: number, held: number) => {
+    if (!tally || held === 0) return;
+    const counts = tallies.get(tally);
+    assert.ok(counts, 'a tally that nobody knows');
+    counts.set(resource, (counts.get(resource) ?? 0) + held);
+  };
+  for (const { holder, resource } of leases) count(tallyOf(state, holder), resource, 1);
+  for (const { session, resource, reserved } of state.waiters.values())
+    count(session.tally, resource.id, reserved.size);
+  for (const [tally, counts] of tallies) {
+    const own = sessions.filter((session) => session.tally === tally);
+    assert.equal(tally.sessionCount, own.length, `sessions of ${tally.name}`);
+    const held = [...tally.held].filter(([, figure]) => figure > 0);
+    assert.deepEqual(Object.fromEntries(held), Object.fromEntries(counts), `held by ${tally.name}`);
+    const sum = held.reduce((total, [, figure]) => total + figure, 0);
+    assert.equal(tally.heldCount, sum, `all that is held by ${tally.name}`);
+    const isKnown = tally.name === undefined || state.tallies.get(tally.name) === tally;
+    assert.ok(isKnown && tally.sessionCount + tally.heldCount > 0, `${tally.name} has something`);
+  }
+  for (const { owner, collector, tally } of sessions) {
+    assert.equal(tally.name, owner && ownerName(owner), 'the tally is the owner’s');
+    const client = owner?.kind === 'client' ? owner.client : undefined;
+    assert.equal(collector.client, client, 'the collector is the client');
+    if (client !== undefined) assert.ok(state.collectors.get(client) === collector, `collector of ${client}`);
+  }
+  for (const collector of state.collectors.values()) {
+    const own = sessions.filter((session) => session.collector === collector);
+    assert.ok(own.length > 0 && own.length === collector.sessionCount, `sessions of ${collector.client}`);
+  }
+  for (const { line, session, resource } of state.waiters.values()) {
+    const { strand, group, isCount } = line!;
+    assert.equal(strand.isHeld, isAtBound(state, session.tally, resource), 'who is at the bound is held back');
+    const present = [...strand.lines].filter(({ parkedAtGrants }) => parkedAtGrants === undefined);
+    assert.ok(strand.lines.has(line!) && (isCount || group.strands.get(session.collector) === strand), 'its strand');
+    const first = present.toSorted((one, other) => (isBefore(one, other) ? -1 : 1))[0];
+    assert.ok(strand.first === first, 'the first of a strand');
+    const key = first && !strand.isHeld && !isCount ? keyOf(first) : undefined;
+    assert.equal(group.ready.keyOf(strand), key, 'place of a strand');
   }
 }
 

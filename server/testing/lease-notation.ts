@@ -46,7 +46,7 @@ export function holderText(holder: Holder): string {
     case 'client':
       return `key:${holder.client}`;
     case 'secret':
-      return `http:${holder.secretHash}`;
+      return joined(`http:${holder.secretHash}`, fields({ ...holder.owner, kind: undefined }));
     case 'process':
       return 'process';
   }
@@ -86,20 +86,32 @@ export function waitingText({ request, key, position }: Waiting): string {
 }
 
 /** Pair states in the order in which one hides the next. */
-export function whyText({ states, excluded, soonest_ms, relax, max_leases, slowed, approximate }: Why): string {
+export function whyText({
+  states,
+  excluded,
+  soonest_ms,
+  relax,
+  max_leases,
+  max_leases_per_client,
+  slowed,
+  approximate,
+}: Why): string {
   const counts = Object.fromEntries(PAIR_STATES.map((state) => [state, states[state]]));
-  const rest = { excluded, soonest: optionalDuration(soonest_ms), relax, max: max_leases, slowed, approximate };
+  const bounds = { max: max_leases, max_per_client: max_leases_per_client };
+  const rest = { excluded, soonest: optionalDuration(soonest_ms), relax, ...bounds, slowed, approximate };
   return fields({ ...counts, ...rest });
 }
 
-export function policyText(name: string, policy: ResourcePolicy): string {
+export function policyText(name: string, policy: Partial<ResourcePolicy>): string {
   const { cooldownMs, where } = policy;
+  const ttls = [policy.ttlMinMs, policy.ttlMaxMs].map((ms) => (ms === undefined ? '' : duration(ms)));
   const cooldown = cooldownMs && Object.entries(cooldownMs).map(([end, ms]) => `${end}:${duration(ms)}`);
   return joined(
     name,
     fields({
-      ttl: `${duration(policy.ttlMinMs)}..${duration(policy.ttlMaxMs)}`,
+      ttl: ttls.join('') === '' ? undefined : ttls.join('..'),
       max: policy.maxLeases,
+      max_per_client: policy.maxLeasesPerClient,
       strategy: policy.strategy,
       cooldown: cooldown?.join(','),
       handover: policy.handover,

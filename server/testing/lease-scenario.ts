@@ -2,16 +2,20 @@
  * Runs a scenario text against the lease domain under a virtual clock, and gives the text back with what really came
  * out. A text is a row of blocks: a command (indented lines go on with it), `----`, what comes out. `#` begins a comment.
  *
- *   pool [replace] [slices=1]          an import; lines `p1 US rpw=3 weight=2 label.tier=a r7 r8`, or `p1..p500 US r7` for
+ *   pool [file] [replace] [slices=1] [max=50]   an import (file: that of the start); lines `p1 US rpw=3 weight=2 label.tier=a r7 r8`, or `p1..p500 US r7` for
  *                                      many; what comes behind so many slices is held back
+ *   add p1 US r7 [max=50], update #1 p1 CA r7, remove #1 [deadline=10s]   by hand
  *   configure [POLICY]                 policies, whole: the default one, then lines `r7 POLICY`, each over the default.
- *                                      POLICY: ttl=200ms..7d max=1 strategy=random cooldown=5s (or released:1s,expired:5s)
+ *                                      POLICY: ttl=200ms..7d max=1 max_per_client=1 strategy=random cooldown=5s (or released:1s,expired:5s)
  *                                      handover=safe ban=1m ban_max=1h ban_decay=1d ban_address_after=2 slow_share=0.5
  *                                      slow_interval=1s revoke_deadline=10s where={…}
- *   open c1 [window=30s] [notice=5s] [resume=c0 [secret=guess]] [sessions=10]
+ *   policy r7 POLICY [version=2] [resources=50], policy r7 off [version=2]   by API, over the configuration's
+ *   open c1 [client=anna | ip=10.0.0.1] [window=30s] [notice=5s] [resume=c0 [secret=guess]] [sessions=10]
  *   drop c1 [suspend=20s]              its socket is gone (with suspend: closed by the coordinator)
  *   bye c1
+ *   expel c1                           an operator ends it
  *   acquire c1 r7 ttl=30s [strategy=sticky] [sticky=anna] [wait=10s] [count=2] [key=a] [times=3] [where={…}]
+ *                                      for http:x: [ip=10.0.0.1]
  *   explain c1 r7 …                    likewise
  *   tally c1 r7 times=1000 …           acquires and releases so often, and counts by address
  *   cancel c1 3                        the third acquire of the scenario
@@ -135,7 +139,14 @@ class Scenario {
   #import(words: Words, more: readonly string[]): Decided[] {
     const records = more.flatMap(poolRecords);
     const slicesMax = words.named('slices', Number, Infinity);
-    return this.#driver.execute({ type: 'ImportPool', records, replace: words.has('replace') }, (decisions) => {
+    const command = {
+      type: 'ImportPool',
+      records,
+      replace: words.has('replace'),
+      ...(words.has('file') ? { source: 'file' as const } : {}),
+      ...words.optional('max', 'resourcesMax', Number),
+    } as const;
+    return this.#driver.execute(command, (decisions) => {
       return decisions.filter(({ kind }) => kind !== 'due').length === slicesMax;
     });
   }

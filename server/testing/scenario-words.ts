@@ -4,6 +4,7 @@ import type { AddressRecord } from '../../protocol/frames.ts';
 import type { Where } from '../../protocol/where.ts';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import type { AcquireTerms, LeaseCommand } from '../lease/commands.ts';
+import type { Owner } from '../lease/holder.ts';
 import type { ResourcePolicy } from '../lease/policy.ts';
 import { parseDuration, parseHolder } from './lease-notation.ts';
 
@@ -13,8 +14,10 @@ const SESSIONS_MAX = 1_000;
 export class Words {
   readonly placed: string[] = [];
   readonly #named = new Map<string, string>();
+  readonly #line: string;
 
   constructor(line: string) {
+    this.#line = line;
     const [head, where] = line.split(/ where=(?=\{)/);
     for (const word of head!.trim().split(/\s+/)) {
       const [, name, value] = /^([\w.]+)=(.+)$/.exec(word) ?? [];
@@ -28,6 +31,11 @@ export class Words {
     const word = this.placed[index];
     if (word === undefined) throw new Error(`"${this.placed.join(' ')}" lacks something`);
     return word;
+  }
+
+  /** The line from that word on. */
+  line(index: number): string {
+    return this.#line.split(/\s+/).slice(index).join(' ');
   }
 
   has(word: string): boolean {
@@ -56,6 +64,23 @@ export class Words {
 export function parseCommand(words: Words): LeaseCommand {
   const type = words.at(0);
   switch (type) {
+    case 'add':
+      return { type: 'AddAddress', record: oneRecord(words.line(1)), ...words.optional('max', 'resourcesMax', Number) };
+    case 'update': {
+      const max = words.optional('max', 'resourcesMax', Number);
+      return { type: 'UpdateAddress', addressId: addressId(words.at(1)), record: oneRecord(words.line(2)), ...max };
+    }
+    case 'remove': {
+      const deadline = words.optional('deadline', 'deadlineMs', parseDuration);
+      return { type: 'RemoveAddress', addressId: addressId(words.at(1)), ...deadline };
+    }
+    case 'policy': {
+      const version = words.optional('version', 'version', Number);
+      const resource = resourceId(words.at(1));
+      if (words.has('off')) return { type: 'DeletePolicy', resource, ...version };
+      const resourcesMax = words.optional('resources', 'resourcesMax', Number);
+      return { type: 'SetPolicy', resource, policy: parseOwnPolicy(words), ...version, ...resourcesMax };
+    }
     case 'open': {
       const resume = words.named('resume', String, '');
       const secretHash = words.named('secret', String, `secret of ${resume}`);
@@ -66,6 +91,7 @@ export function parseCommand(words: Words): LeaseCommand {
         resumeWindowMs: words.named('window', parseDuration, 0),
         sessionsMax: words.named('sessions', Number, SESSIONS_MAX),
         ...words.optional('notice', 'noticeMs', parseDuration),
+        ...ownerOf(words),
         ...(resume === '' ? {} : { resume: { session: resume, secretHash } }),
       };
     }
@@ -73,6 +99,8 @@ export function parseCommand(words: Words): LeaseCommand {
       return { type: 'DropSession', session: words.at(1), suspendMs: words.named('suspend', parseDuration, 0) };
     case 'bye':
       return { type: 'EndSession', session: words.at(1) };
+    case 'expel':
+      return { type: 'RevokeSession', session: words.at(1) };
     case 'explain':
       return { type: 'ExplainAcquire', ...acquireTerms(words) };
     case 'cancel':
@@ -119,6 +147,7 @@ export function acquireTerms(words: Words): AcquireTerms {
     holder: parseHolder(words.at(1)),
     resource: resourceId(words.at(2)),
     ttlMs: words.named('ttl', parseDuration, 0),
+    ...ownerOf(words),
     ...words.optional('strategy', 'strategy', (text) => text as Strategy),
     ...words.optional('sticky', 'sticky', String),
     ...words.optional('wait', 'waitMs', parseDuration),
@@ -129,12 +158,16 @@ export function acquireTerms(words: Words): AcquireTerms {
 
 /** What isn't given is as in `base`. */
 export function parsePolicy(words: Words, base: ResourcePolicy): ResourcePolicy {
+  return { ...base, ...parseOwnPolicy(words) };
+}
+
+export function parseOwnPolicy(words: Words): Partial<ResourcePolicy> {
   const [ttlMinMs, ttlMaxMs] = words.named('ttl', (range) => range.split('..').map(parseDuration), []);
   return {
-    ...base,
-    ttlMinMs: ttlMinMs ?? base.ttlMinMs,
-    ttlMaxMs: ttlMaxMs ?? base.ttlMaxMs,
+    ...(ttlMinMs === undefined ? {} : { ttlMinMs }),
+    ...(ttlMaxMs === undefined ? {} : { ttlMaxMs }),
     ...words.optional('max', 'maxLeases', Number),
+    ...words.optional('max_per_client', 'maxLeasesPerClient', Number),
     ...words.optional('strategy', 'strategy', (text) => text as Strategy),
     ...words.optional('cooldown', 'cooldownMs', parseCooldowns),
     ...words.optional('handover', 'handover', (text) => text as 'fast' | 'safe'),
@@ -170,6 +203,18 @@ export function poolRecords(line: string): AddressRecord[] {
     ...words.optional('weight', 'weight', Number),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
   }));
+}
+
+/** `client=anna` or `ip=10.0.0.1`. */
+function ownerOf(words: Words): { owner?: Owner } {
+  const client = words.optional('client', 'owner', (name): Owner => ({ kind: 'client', client: name }));
+  return { ...client, ...words.optional('ip', 'owner', (ip): Owner => ({ kind: 'ip', ip })) };
+}
+
+function oneRecord(line: string): AddressRecord {
+  const [record, ...more] = poolRecords(line);
+  if (!record || more.length > 0) throw new Error(`not one record: "${line}"`);
+  return record;
 }
 
 /** `released:1s,expired:5s`, or one for every kind of end. */

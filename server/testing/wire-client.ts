@@ -1,4 +1,4 @@
-import { WebSocket } from 'ws';
+import { type ClientOptions, WebSocket } from 'ws';
 import { type Codec, msgpackCodec } from '../../protocol/codec.ts';
 import { type CollectorFrame, type CoordinatorFrame, parseCoordinatorFrame } from '../../protocol/frames.ts';
 
@@ -7,6 +7,11 @@ type WithoutId<Frame> = Frame extends { id?: number } ? Omit<Frame, 'id'> : Fram
 
 /** How long a test waits for a frame before it fails. */
 const WAIT_MS = 10_000;
+
+export interface UpgradeParts extends ClientOptions {
+  /** Offered before that of the codec. */
+  readonly subprotocols?: readonly string[];
+}
 
 /**
  * A plain client of the wire: sends frames, and checks every frame that it gets against its schema. It knows nothing of
@@ -35,8 +40,15 @@ export class WireClient {
     socket.on('error', () => {});
   }
 
-  static async open(port: number, codec: Codec = msgpackCodec): Promise<WireClient> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}`, codec.subprotocol, { perMessageDeflate: false });
+  static open(port: number, codec: Codec = msgpackCodec, upgrade: UpgradeParts = {}): Promise<WireClient> {
+    return WireClient.openAt(`ws://127.0.0.1:${port}`, upgrade, codec);
+  }
+
+  /** Rejects with the HTTP status in its message where the upgrade is refused. */
+  static async openAt(url: string, upgrade: UpgradeParts, codec: Codec = msgpackCodec): Promise<WireClient> {
+    const { subprotocols = [], ...options } = upgrade;
+    const offered = [...subprotocols, codec.subprotocol];
+    const socket = new WebSocket(url, offered, { perMessageDeflate: false, ...options });
     const client = new WireClient(socket, codec);
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve);

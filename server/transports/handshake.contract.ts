@@ -3,8 +3,11 @@ import { networkInterfaces } from 'node:os';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { freePort, handshake, type Listening, listening, Peer, RawPeer } from './harness.contract.ts';
+import { certificate } from './tls.contract.ts';
 import type { OpenTransport } from './transport.ts';
 
+/** The beginning of one. */
+const TLS_HELLO = Buffer.from('1603010200010001fc0303', 'hex');
 const HAS_IPV6_LOOPBACK = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
@@ -12,13 +15,17 @@ const HAS_IPV6_LOOPBACK = Object.values(networkInterfaces()).some((all) =>
 export function handshakeContract(open: OpenTransport): void {
   it('tells the decision what the peer offered', async () => {
     const server = await listening(open, { decide: () => ({ accept: true, subprotocol: 'b.2' }) });
-    await Peer.connect(`ws://127.0.0.1:${server.port}`, ['b.2', 'a.1'], { origin: 'https://origin.example' });
+    await Peer.connect(`ws://127.0.0.1:${server.port}`, ['b.2', 'a.1'], {
+      origin: 'https://origin.example',
+      headers: { Authorization: 'Bearer of news' },
+    });
     expect(server.requests).toEqual([
       {
         remoteAddress: '127.0.0.1',
         origin: 'https://origin.example',
         host: `127.0.0.1:${server.port}`,
         subprotocols: ['b.2', 'a.1'],
+        authorization: 'Bearer of news',
       },
     ]);
   });
@@ -27,10 +34,16 @@ export function handshakeContract(open: OpenTransport): void {
     const server = await listening(open, { decide: () => ({ accept: false, status: 403, message: 'no' }) });
     await answerTo(server, handshake(server.port, { Host: undefined }).replace('HTTP/1.1', 'HTTP/1.0'));
     for (const request of server.requests) {
-      expect(request).toEqual({ remoteAddress: '127.0.0.1', origin: undefined, host: undefined, subprotocols: [] });
+      expect(request).toEqual({
+        remoteAddress: '127.0.0.1',
+        origin: undefined,
+        host: undefined,
+        subprotocols: [],
+        authorization: undefined,
+      });
     }
     await answerTo(server, handshake(server.port));
-    expect(server.requests.at(-1)).toMatchObject({ origin: undefined, subprotocols: [] });
+    expect(server.requests.at(-1)).toMatchObject({ origin: undefined, subprotocols: [], authorization: undefined });
   });
 
   it('echoes the subprotocol decided on', async () => {
@@ -38,6 +51,19 @@ export function handshakeContract(open: OpenTransport): void {
     const peer = await Peer.connect(`ws://127.0.0.1:${server.port}`, ['b.2', 'a.1']);
     expect(peer.client.protocol).toBe('a.1');
     expect((await server.accepted()).socket.subprotocol).toBe('a.1');
+  });
+
+  it('hands on who the decision says it is', async () => {
+    const caller = { client: 'user1', isAuthenticated: true, role: 'collector', key: 'k1' } as const;
+    let isKnown = true;
+    const server = await listening(open, {
+      decide: () => ({ accept: true, subprotocol: '', ...(isKnown ? { caller } : {}) }),
+    });
+    await Peer.connect(`ws://127.0.0.1:${server.port}`);
+    expect((await server.accepted()).socket.caller).toBe(caller);
+    isKnown = false;
+    await Peer.connect(`ws://127.0.0.1:${server.port}`);
+    expect((await server.accepted()).socket.caller).toBeUndefined();
   });
 
   it('echoes no subprotocol where none was decided on, and no extension ever', async () => {
@@ -60,11 +86,8 @@ export function handshakeContract(open: OpenTransport): void {
     const [, response] = await once(client, 'unexpected-response');
     let body = '';
     for await (const chunk of response) body += String(chunk);
-    expect([response.statusCode, response.headers['content-type'], body]).toEqual([
-      403,
-      'text/plain; charset=utf-8',
-      'This origin may not connect.',
-    ]);
+    expect([response.statusCode, response.headers['content-type']]).toEqual([403, 'application/problem+json']);
+    expect(JSON.parse(body)).toMatchObject({ code: 403, message: 'This origin may not connect.' });
     expect(server.acceptedCount).toBe(0);
   });
 
@@ -92,7 +115,7 @@ export function handshakeContract(open: OpenTransport): void {
 
   it.each([
     ['text', 'this is no HTTP at all\r\n\r\n'],
-    ['a TLS hello', Buffer.from('1603010200010001fc0303', 'hex')],
+    ['a TLS hello', TLS_HELLO],
     ['zeros', Buffer.alloc(4_096)],
     ['a header without end', `GET / HTTP/1.1\r\nHost: ${'x'.repeat(200_000)}`],
   ])('cuts off %s in place of a handshake, and serves on', async (_what, bytes) => {
@@ -148,15 +171,24 @@ export function handshakeContract(open: OpenTransport): void {
     await expectServing(server);
   });
 
-  it('cuts off handshakes that never end, silent or trickling', async () => {
-    const server = await listening(open, { handshakeTimeoutMs: 300 });
-    const silent = await RawPeer.connect(server.port);
-    const trickling = await RawPeer.connect(server.port);
-    trickling.write('GET / HTTP/1.1\r\nX: ');
-    const trickle = setInterval(() => trickling.write('x'), 100);
-    onTestFinished(() => clearInterval(trickle));
-    await Promise.all([silent.closed(), trickling.closed()]);
-    expect(server.acceptedCount).toBe(0);
+  it('cuts off handshakes that never end, silent or trickling, below TLS and without', async () => {
+    const { tls } = await certificate();
+    const beginnings = [
+      { behaviour: {}, beginning: 'GET / HTTP/1.1\r\nX: ' },
+      { behaviour: { tls }, beginning: TLS_HELLO },
+    ];
+    // All at once: one of the libraries takes ten seconds.
+    const cutOff = beginnings.map(async ({ behaviour, beginning }) => {
+      const server = await listening(open, { handshakeTimeoutMs: 300, ...behaviour });
+      const silent = await RawPeer.connect(server.port);
+      const trickling = await RawPeer.connect(server.port);
+      trickling.write(beginning);
+      const trickle = setInterval(() => trickling.write('x'), 100);
+      await Promise.all([silent.closed(), trickling.closed()]);
+      clearInterval(trickle);
+      expect(server.acceptedCount).toBe(0);
+    });
+    await Promise.all(cutOff);
   });
 
   it('leaves a connection alone once its handshake is over', async () => {

@@ -138,6 +138,7 @@ export async function listening(open: OpenTransport, behaviour: Behaviour = {}):
       const timer = setTimeout(callback, delayMs);
       return () => clearTimeout(timer);
     },
+    defer: (callback) => void setImmediate(callback),
     decideUpgrade(request) {
       requests.push(request);
       return decide(request);

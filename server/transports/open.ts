@@ -2,11 +2,12 @@ import type { Transport, TransportOptions } from './transport.ts';
 import { openUwsWith } from './uws.ts';
 import { loadUws, type UwsModule } from './uws-module.ts';
 
-/** `auto`: uWebSockets.js where it can be loaded, else ws. */
+/** `auto`: uWebSockets.js where it can be loaded and there is no TLS, else ws. */
 export const TRANSPORT_KINDS = ['auto', 'uws', 'ws'] as const;
 export type TransportKind = (typeof TRANSPORT_KINDS)[number];
 
 export interface TransportLog {
+  info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 
@@ -21,6 +22,11 @@ export async function openTransport(
   load: () => UwsModule = loadUws,
 ): Promise<Transport> {
   if (kind === 'ws') return openWs(options);
+  if (kind === 'auto' && options.tls !== undefined) {
+    // See uws.ts: who asks for it by name has weighed that.
+    log.info({}, 'serving with ws: uWebSockets.js may break TLS connections on which much comes at once');
+    return openWs(options);
+  }
   let uws: UwsModule;
   try {
     uws = load();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { handshake, listening, RawPeer } from './harness.contract.ts';
 import { openTransport, type TransportKind } from './open.ts';
+import { certificate } from './tls.contract.ts';
 import { transportContract } from './transport.contract.ts';
 import type { OpenTransport } from './transport.ts';
 import { openUws } from './uws.ts';
@@ -25,7 +26,8 @@ describe('openTransport', () => {
   };
 
   const opener = (kind: TransportKind, warnings: unknown[][], load?: () => UwsModule): OpenTransport => {
-    return (options) => openTransport(kind, options, { warn: (...line) => void warnings.push(line) }, load);
+    return (options) =>
+      openTransport(kind, options, { warn: (...line) => void warnings.push(line), info: () => {} }, load);
   };
 
   it.skipIf(whyNoUws !== undefined)('prefers uWebSockets.js, without a word', async () => {
@@ -43,6 +45,20 @@ describe('openTransport', () => {
       [{ reason: "Cannot find module 'uWebSockets.js'" }, "uWebSockets.js can't be loaded, serving with ws instead"],
     ]);
     await server.pair();
+  });
+
+  it.skipIf(whyNoUws !== undefined)('takes ws for TLS with one line that says why, and uws by name', async () => {
+    const { tls } = await certificate();
+    const lines: unknown[][] = [];
+    const log = {
+      warn: (...line: unknown[]) => void lines.push(line),
+      info: (...line: unknown[]) => void lines.push(line),
+    };
+    const open = (kind: TransportKind) => listening((options) => openTransport(kind, options, log), { tls });
+    expect((await open('uws')).transport.name).toBe('uws');
+    expect(lines).toEqual([]);
+    expect((await open('auto')).transport.name).toBe('ws');
+    expect(lines).toEqual([[{}, expect.stringMatching(/^serving with ws: uWebSockets\.js may break TLS/)]]);
   });
 
   it('does not fall back where uws was asked for by name', async () => {

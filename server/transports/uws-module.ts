@@ -65,6 +65,10 @@ export interface UwsApp {
 
 export interface UwsModule {
   App(): UwsApp;
+  /** Reads the files before it returns; throws where they are no certificate and its key, without a reason. */
+  SSLApp(options: { readonly cert_file_name: string; readonly key_file_name: string }): UwsApp;
+  /** At once; connections that were accepted on it live on. */
+  us_listen_socket_close(listenSocket: unknown): void;
   us_socket_local_port(listenSocket: unknown): number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
   readonly DISABLED: number;

@@ -8,15 +8,27 @@
  *   itself cuts the connection if the peer leaves it open for 16 s after that.
  * - A frame without a mask, which no client may send, is not refused but waited for or misread.
  * - A port that was chosen by the system (port 0) may not be listened on again for a minute; a given one may, at once.
+ * - Under TLS it forgets what it has read and not yet passed on as soon as it writes to anybody from within one of its
+ *   callbacks; the peer's connection breaks then. It has something left only where a peer sends more than a megabyte in
+ *   one go. So whatever we are told under TLS we pass on in a turn of its own. What it writes there itself is beyond us:
+ *   a pong, and the rest of earlier messages that a slow peer hasn't taken. Hence `auto` takes ws for TLS.
  * - Messages sent inside a message callback leave in one system call, the library corks them; any other `send` is one.
  */
 import { lookup } from 'node:dns/promises';
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
-import type { Socket, SocketHandlers } from '../sessions/socket.ts';
+import { PROBLEM_CONTENT_TYPE, problemText } from '../../protocol/problems.ts';
+import type { Accepted, Socket, SocketHandlers } from '../sessions/socket.ts';
 import { closeReason, listenError, offeredSubprotocols, PENDING_PONGS_MAX, plainAddress } from './handshake.ts';
-import type { OpenTransport, Transport, TransportOptions } from './transport.ts';
-import { loadUws, type UwsModule, type UwsRequest, type UwsResponse, type UwsWebSocket } from './uws-module.ts';
+import type { OpenTransport, TlsFiles, Transport, TransportOptions } from './transport.ts';
+import {
+  loadUws,
+  type UwsApp,
+  type UwsModule,
+  type UwsRequest,
+  type UwsResponse,
+  type UwsWebSocket,
+} from './uws-module.ts';
 
 /**
  * The longest that the library takes. Heartbeats find a dead peer long before (they must be closer together than this);
@@ -25,6 +37,8 @@ import { loadUws, type UwsModule, type UwsRequest, type UwsResponse, type UwsWeb
 const IDLE_TIMEOUT_S = 960;
 /** Zero: the library drops nothing. The session bounds what is queued, by `bufferedAmount`. */
 const NO_BACKPRESSURE_LIMIT = 0;
+/** LIBUS_LISTEN_DEFAULT, which the library doesn't export. */
+const SHARED_PORT = 0;
 
 interface UserData {
   readonly socket: UwsSocket;
@@ -33,7 +47,41 @@ interface UserData {
 export const openUws: OpenTransport = async (options) => openUwsWith(loadUws(), options);
 
 export async function openUwsWith(uws: UwsModule, options: TransportOptions): Promise<Transport> {
-  const app = uws.App();
+  // Looked up here: the library would take an IPv6 address where there is one, Node takes the first.
+  const { address } = await lookup(options.host).catch((cause: unknown) => {
+    throw listenError(options.host, options.port, cause);
+  });
+  /**
+   * The last one listens. The others had other certificates and may still have connections; each takes 30 KB, which the
+   * library never gives back. They are as many as there were certificates.
+   */
+  const apps = [makeApp(uws, options, options.tls)];
+  let listenSocket = await listen(uws, apps[0]!, address, options);
+  const port = uws.us_socket_local_port(listenSocket);
+  let isClosed = false;
+  const reloadTls = (tls: TlsFiles) => {
+    if (isClosed) return;
+    const app = makeApp(uws, options, tls);
+    const next = listenAt(app, address, port, SHARED_PORT);
+    if (next === false) throw new Error(`can't listen on ${options.host} port ${port} with a new certificate`);
+    uws.us_listen_socket_close(listenSocket);
+    listenSocket = next;
+    apps.push(app);
+  };
+  return {
+    name: 'uws',
+    port,
+    ...(options.tls && { reloadTls }),
+    async close() {
+      isClosed = true;
+      for (const app of apps) app.close();
+      if (options.tls) await new Promise<void>((resolve) => options.defer(resolve));
+    },
+  };
+}
+
+function makeApp(uws: UwsModule, options: TransportOptions, tls: TlsFiles | undefined): UwsApp {
+  const app = tls === undefined ? uws.App() : makeTlsApp(uws, tls);
   app.ws<UserData>('/*', {
     compression: uws.DISABLED,
     maxPayloadLength: options.messageBytesMax,
@@ -52,30 +100,40 @@ export async function openUwsWith(uws: UwsModule, options: TransportOptions): Pr
   app.any('/*', (response) => {
     refuse(response, 426, 'This port speaks WebSocket only.', [['Upgrade', 'websocket']]);
   });
-  const listenSocket = await listen(uws, app, options);
-  return {
-    name: 'uws',
-    port: uws.us_socket_local_port(listenSocket),
-    async close() {
-      app.close();
-    },
-  };
+  return app;
 }
 
-async function listen(uws: UwsModule, app: ReturnType<UwsModule['App']>, { host, port }: TransportOptions) {
+function makeTlsApp(uws: UwsModule, { certFile, keyFile }: TlsFiles): UwsApp {
   try {
-    // Looked up here: the library would take an IPv6 address where there is one, Node takes the first.
-    const { address } = await lookup(host);
-    let listenSocket: unknown = false;
-    // Exclusive: by default the library lets any number of processes share the port, each getting some of the peers.
-    app.listen(address, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (result) => {
-      listenSocket = result;
-    });
-    if (listenSocket === false) throw await reasonNotToListen(address, port);
-    return listenSocket;
+    return uws.SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
   } catch (cause) {
-    throw listenError(host, port, cause);
+    throw new Error(`uWebSockets.js can't use ${certFile} with ${keyFile}, and gives no reason`, { cause });
   }
+}
+
+/**
+ * Exclusive: by default the library lets any number of processes share the port, each getting some of the peers. Under
+ * TLS, once it has turned out to be ours alone, we listen on it in a way that lets us listen once more: so the successor
+ * listens before its predecessor stops, and where it can't, nothing has changed.
+ */
+async function listen(uws: UwsModule, app: UwsApp, address: string, { host, port, tls }: TransportOptions) {
+  let listenSocket = listenAt(app, address, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT);
+  if (listenSocket !== false && tls !== undefined) {
+    const ownPort = uws.us_socket_local_port(listenSocket);
+    uws.us_listen_socket_close(listenSocket);
+    listenSocket = listenAt(app, address, ownPort, SHARED_PORT);
+  }
+  if (listenSocket !== false) return listenSocket;
+  throw listenError(host, port, await reasonNotToListen(address, port));
+}
+
+/** False where it can't. */
+function listenAt(app: UwsApp, address: string, port: number, mode: number): unknown {
+  let listenSocket: unknown = false;
+  app.listen(address, port, mode, (result) => {
+    listenSocket = result;
+  });
+  return listenSocket;
 }
 
 /** The library doesn't say why it can't listen; Node, asked for the same, does. */
@@ -109,12 +167,13 @@ function upgrade(options: TransportOptions, response: UwsResponse, request: UwsR
     origin: request.getHeader('origin') || undefined,
     host: request.getHeader('host') || undefined,
     subprotocols: offeredSubprotocols(offered.join(',')),
+    authorization: request.getHeader('authorization') || undefined,
   });
   if (!decision.accept) {
     refuse(response, decision.status, decision.message);
     return;
   }
-  const socket = new UwsSocket(remoteAddress, decision.subprotocol, options);
+  const socket = new UwsSocket(remoteAddress, decision, options);
   const noExtensions = '';
   const key = request.getHeader('sec-websocket-key');
   response.upgrade<UserData>({ socket }, key, decision.subprotocol, noExtensions, context);
@@ -128,24 +187,27 @@ function refuse(
 ): void {
   response.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Refused'}`);
   for (const [name, value] of headers) response.writeHeader(name, value);
-  response.writeHeader('Content-Type', 'text/plain; charset=utf-8').end(message, true);
+  response.writeHeader('Content-Type', PROBLEM_CONTENT_TYPE).end(problemText(status, message), true);
 }
 
 class UwsSocket implements Socket {
   readonly remoteAddress: string;
   readonly subprotocol: string;
+  readonly caller: Accepted['caller'];
   readonly #options: TransportOptions;
   /** Invariant: set exactly while the library's object may be touched; it throws once the socket is closed. */
   #ws: UwsWebSocket<UserData> | undefined;
   #handlers: SocketHandlers | undefined;
   /** Set once we are closing: what to say when the peer has taken what was queued before, and its deadline. */
   #closing: { readonly code: number; readonly reason: string; readonly cancelDeadline: () => void } | undefined;
+  #isTerminated = false;
   /** Pings answered since the peer last took all that was queued. */
   #pendingPongs = 0;
 
-  constructor(remoteAddress: string, subprotocol: string, options: TransportOptions) {
+  constructor(remoteAddress: string, { subprotocol, caller }: Accepted, options: TransportOptions) {
     this.remoteAddress = remoteAddress;
     this.subprotocol = subprotocol;
+    this.caller = caller;
     this.#options = options;
   }
 
@@ -173,6 +235,7 @@ class UwsSocket implements Socket {
   }
 
   terminate(): void {
+    this.#isTerminated = true;
     this.#ws?.close();
   }
 
@@ -186,7 +249,8 @@ class UwsSocket implements Socket {
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#closing !== undefined) return;
     const lent = new Uint8Array(message);
-    this.#handlers?.message(isBinary ? Buffer.from(lent) : Buffer.from(message).toString('utf8'));
+    const own = isBinary ? Buffer.from(lent) : Buffer.from(message).toString('utf8');
+    this.#tell(() => this.#handlers?.message(own));
   }
 
   pinged(): void {
@@ -195,7 +259,7 @@ class UwsSocket implements Socket {
   }
 
   ponged(): void {
-    if (this.#closing === undefined) this.#handlers?.pong();
+    if (this.#closing === undefined) this.#tell(() => this.#handlers?.pong());
   }
 
   /** The library calls this after every part taken, the port promises it for the whole. */
@@ -210,8 +274,21 @@ class UwsSocket implements Socket {
     this.#ws = undefined;
     this.#closing?.cancelDeadline();
     // In a turn of its own: the library comes here from within our `end` and `close`, and whoever called those must
-    // not find its state changed under its hands.
-    queueMicrotask(() => this.#handlers?.close(code));
+    // not find its state changed under its hands. Under TLS behind all that is still to be told.
+    const tell = () => this.#handlers?.close(code);
+    if (this.#options.tls === undefined) queueMicrotask(tell);
+    else this.#options.defer(tell);
+  }
+
+  /** Under TLS in a turn of its own. What waits there is no more than the library reads in one turn. */
+  #tell(event: () => void): void {
+    if (this.#options.tls === undefined) {
+      event();
+      return;
+    }
+    this.#options.defer(() => {
+      if (this.#closing === undefined && !this.#isTerminated) event();
+    });
   }
 
   #endIfDrained(): void {

@@ -1,11 +1,13 @@
 /** The ws library behind the socket port: plain JavaScript, the one that loads everywhere. */
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket as TcpSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import type { Socket, SocketHandlers } from '../sessions/socket.ts';
+import { PROBLEM_CONTENT_TYPE, problemText } from '../../protocol/problems.ts';
+import type { Accepted, Socket, SocketHandlers } from '../sessions/socket.ts';
 import { closeReason, listenError, offeredSubprotocols, PENDING_PONGS_MAX, plainAddress } from './handshake.ts';
-import type { OpenTransport, TransportOptions } from './transport.ts';
+import type { OpenTransport, TlsFiles, TransportOptions } from './transport.ts';
 
 /** Headers of one handshake. */
 const HANDSHAKE_BYTES_MAX = 8_192;
@@ -14,12 +16,14 @@ export const PENDING_HANDSHAKES_MAX = 4_096;
 
 export const openWs: OpenTransport = async (options) => {
   // Its own timeouts are looked at every 30 s only; watchHandshakes holds every connection to one exact deadline.
-  const http = createServer({ maxHeaderSize: HANDSHAKE_BYTES_MAX, headersTimeout: 0, requestTimeout: 0 });
+  const limits = { maxHeaderSize: HANDSHAKE_BYTES_MAX, headersTimeout: 0, requestTimeout: 0 };
+  const https = options.tls && createTlsServer({ ...limits, ...secureContext(options.tls) });
+  const http = https ?? createServer(limits);
   const connections = watchHandshakes(http, options);
   const webSockets = new WebSocketServer(webSocketOptions(options));
   http.on('request', (_request, response) => {
-    const headers = { Upgrade: 'websocket', Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' };
-    response.writeHead(426, headers).end('This port speaks WebSocket only.');
+    const headers = { Upgrade: 'websocket', Connection: 'close', 'Content-Type': PROBLEM_CONTENT_TYPE };
+    response.writeHead(426, headers).end(problemText(426, 'This port speaks WebSocket only.'));
   });
   http.on('upgrade', (request: IncomingMessage, socket: TcpSocket, head: Buffer) => {
     upgrade(options, webSockets, connections, request, socket, head);
@@ -28,6 +32,7 @@ export const openWs: OpenTransport = async (options) => {
   return {
     name: 'ws',
     port: (http.address() as AddressInfo).port,
+    ...(https && { reloadTls: (tls: TlsFiles) => https.setSecureContext(secureContext(tls)) }),
     async close() {
       const closed = [
         new Promise((resolve) => webSockets.close(resolve)),
@@ -38,6 +43,10 @@ export const openWs: OpenTransport = async (options) => {
     },
   };
 };
+
+function secureContext({ cert, key }: TlsFiles) {
+  return { cert, key, minVersion: 'TLSv1.2' } as const;
+}
 
 function webSocketOptions({ messageBytesMax, closeTimeoutMs }: TransportOptions): ServerOptions {
   const options = {
@@ -55,7 +64,7 @@ function webSocketOptions({ messageBytesMax, closeTimeoutMs }: TransportOptions)
 /** Between our decision and the answer that the library writes. */
 const agreedSubprotocols = new WeakMap<IncomingMessage, string>();
 
-function listen(http: Server, { host, port }: TransportOptions): Promise<void> {
+function listen(http: Server | TlsServer, { host, port }: TransportOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const refused = (error: Error) => reject(listenError(host, port, error));
     http.once('error', refused);
@@ -75,29 +84,36 @@ interface Connections {
 }
 
 /** Cuts off each connection that has not become a WebSocket when its time is over, however busy it looks. */
-function watchHandshakes(http: Server, options: TransportOptions): Connections {
+function watchHandshakes(http: Server | TlsServer, options: TransportOptions): Connections {
   const all = new Set<TcpSocket>();
-  const cancelDeadlines = new Map<TcpSocket, () => void>();
-  const handshakeOver = (socket: TcpSocket) => {
-    cancelDeadlines.get(socket)?.();
-    cancelDeadlines.delete(socket);
+  const pending = new Map<string, { readonly cancelDeadline: () => void }>();
+  const over = (name: string) => {
+    pending.get(name)?.cancelDeadline();
+    pending.delete(name);
   };
+  // Under TLS this is the connection below it, from its very beginning.
   http.on('connection', (socket: TcpSocket) => {
-    if (cancelDeadlines.size === PENDING_HANDSHAKES_MAX) {
+    if (pending.size >= PENDING_HANDSHAKES_MAX || socket.remoteAddress === undefined) {
       socket.destroy();
       return;
     }
     all.add(socket);
-    cancelDeadlines.set(
-      socket,
-      options.setTimer(options.handshakeTimeoutMs, () => socket.destroy()),
-    );
+    const name = nameOf(socket);
+    // A peer that reset its last connection may have its port again before we are told.
+    over(name);
+    const handshake = { cancelDeadline: options.setTimer(options.handshakeTimeoutMs, () => socket.destroy()) };
+    pending.set(name, handshake);
     socket.once('close', () => {
-      handshakeOver(socket);
+      if (pending.get(name) === handshake) over(name);
       all.delete(socket);
     });
   });
-  return { all, handshakeOver };
+  return { all, handshakeOver: (socket) => over(nameOf(socket)) };
+}
+
+/** The same of a TLS socket and of the connection below it, which it doesn't give away. */
+function nameOf({ remoteAddress, remotePort, localAddress }: TcpSocket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
 function upgrade(
@@ -125,6 +141,7 @@ function upgrade(
     origin: headers.origin,
     host: headers.host,
     subprotocols: offeredSubprotocols(headers['sec-websocket-protocol']),
+    authorization: headers.authorization,
   });
   if (!decision.accept) {
     refuse(socket, decision.status, decision.message);
@@ -133,21 +150,23 @@ function upgrade(
   agreedSubprotocols.set(request, decision.subprotocol);
   webSockets.handleUpgrade(request, socket, head, (webSocket) => {
     connections.handshakeOver(socket);
-    new WsSocket(webSocket, remoteAddress, decision.subprotocol).start(options);
+    new WsSocket(webSocket, remoteAddress, decision).start(options);
   });
 }
 
 function refuse(socket: Duplex, status: number, message: string, header = ''): void {
   socket.once('finish', () => socket.destroy());
+  const body = problemText(status, message);
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n${header}Connection: close\r\n` +
-      `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+      `Content-Type: ${PROBLEM_CONTENT_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 
 class WsSocket implements Socket {
   readonly remoteAddress: string;
   readonly subprotocol: string;
+  readonly caller: Accepted['caller'];
   readonly #webSocket: WebSocket;
   /** We have begun to close: the peer's answer is awaited, but nothing it says meanwhile is passed on. */
   #closing = false;
@@ -155,10 +174,11 @@ class WsSocket implements Socket {
   #backlogged = false;
   #handlers: SocketHandlers | undefined;
 
-  constructor(webSocket: WebSocket, remoteAddress: string, subprotocol: string) {
+  constructor(webSocket: WebSocket, remoteAddress: string, { subprotocol, caller }: Accepted) {
     this.#webSocket = webSocket;
     this.remoteAddress = remoteAddress;
     this.subprotocol = subprotocol;
+    this.caller = caller;
   }
 
   start(options: TransportOptions): void {

@@ -4,10 +4,13 @@ import { Coordinator } from '../../coordinator/coordinator.ts';
 import type { EventRecord } from '../../coordinator/domain.ts';
 import { type Batch, COORDINATOR_DOMAIN, type EventLog } from '../../coordinator/event-log.ts';
 import { Replica } from '../../coordinator/replica.ts';
+import { counterDomain } from '../../counters/counter-domain.ts';
 import { leaseDomain } from '../../lease/lease-domain.ts';
 import type { LeaseState } from '../../lease/state.ts';
+import { NO_METRICS } from '../../metrics/metrics.ts';
 import { SessionHub } from '../../sessions/session-hub.ts';
 import { checkIndexes } from '../lease-invariants.ts';
+import { openAccess } from '../open-access.ts';
 import type { Random } from '../simulation/random.ts';
 import { VirtualClock, VirtualScheduler } from '../virtual-time.ts';
 
@@ -26,8 +29,8 @@ export class FuzzedCore {
   readonly state: LeaseState;
   /** Why the coordinator gave up, if it did. */
   failure: string | undefined;
-  readonly #replica = new Replica([leaseDomain]);
-  readonly #follower = new Replica([leaseDomain]);
+  readonly #replica = new Replica([leaseDomain, counterDomain]);
+  readonly #follower = new Replica([leaseDomain, counterDomain]);
 
   constructor(random: Random) {
     const coordinator = new Coordinator({
@@ -47,8 +50,11 @@ export class FuzzedCore {
     this.hub = new SessionHub({
       coordinator,
       leases,
+      counters: coordinator.mount(counterDomain),
+      access: openAccess(this.clock),
       scheduler: this.scheduler,
       log: { debug() {}, info() {} },
+      metrics: NO_METRICS,
       random: () => random.next(),
       randomBytes: (size) => random.bytes(size),
       limits: {
@@ -58,6 +64,8 @@ export class FuzzedCore {
         resumeWindowMaxMs: HEARTBEAT_MS,
         noticeMs: undefined,
         sessionsMax: SESSIONS_MAX,
+        sessionsPerClientMax: undefined,
+        socketsPerIpMax: SESSIONS_MAX,
         outboxBytesMax: 1_048_576,
         ttlMinMs: 200,
         ttlMaxMs: TTL_MAX_MS,

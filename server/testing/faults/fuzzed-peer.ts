@@ -37,6 +37,7 @@ export class FuzzedPeer implements Known {
     this.isBatch = hello.batch;
     const socket: Socket = {
       remoteAddress: '127.0.0.1',
+      caller: undefined,
       subprotocol: codec.subprotocol,
       send: (message) => this.#receive(message),
       bufferedAmount: () => 0,

@@ -62,7 +62,7 @@ function termsOf(model: LeaseModel, { holder, resource, where, strategy, sticky 
   if (strategy !== undefined) return { where, strategy: strategy === 'round_robin' ? undefined : strategy, sticky };
   if (sticky !== undefined) return { where, strategy: 'sticky', sticky };
   const { strategy: own } = model.policy(resource);
-  if (own === 'sticky') return { where, strategy: own, sticky: Object.values(holder).join(' ') };
+  if (own === 'sticky') return { where, strategy: own, sticky: Object.values(holder).map(String).join(' ') };
   return { where, strategy: own === 'round_robin' ? undefined : own, sticky };
 }
 

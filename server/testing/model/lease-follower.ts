@@ -120,7 +120,11 @@ export class LeaseFollower extends Following {
       case 'AddressDrainChanged':
         return this.#pairs.observe(event);
       case 'PoolStaged':
+      case 'PoolDropped':
+      case 'RecordOverruled':
       case 'StorageChanged':
+      case 'PolicySet':
+      case 'PolicyDeleted':
         return;
       case 'PoolCommitted':
         assert.ok(this.asked.pool, 'an import');

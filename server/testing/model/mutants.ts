@@ -169,17 +169,17 @@ const LEASES: Readonly<Record<string, LeaseDomain>> = {
 
 const WAITING: Readonly<Record<string, LeaseDomain>> = {
   'serves the newest of those who wait': after('AcquireQueued', (state, { waiter, resource }) => {
-    state.resources.get(resource)!.queue.rekey(state.waiters.get(waiter)!.line!, -waiter);
+    state.resources.get(resource)!.queue.rekey(state.waiters.get(waiter)!.line!.strand, -waiter);
   }),
   'forgets who was served': after('LeaseGranted', (state, { holder, resource }) => {
-    if (holder.kind === 'session') state.sessions.get(holder.session)!.served.delete(resource);
+    if (holder.kind === 'session') state.sessions.get(holder.session)!.collector.served.delete(resource);
   }),
   "moves a collector's narrow requests back for its broad ones": after(
     'LeaseGranted',
     (state, { holder, resource }) => {
       if (holder.kind !== 'session') return;
       for (const line of state.sessions.get(holder.session)!.lines) {
-        if (line.resource.id === resource) line.resource.queue.rekey(line, state.turns);
+        if (line.resource.id === resource) line.resource.queue.rekey(line.strand, state.turns);
       }
     },
   ),
@@ -187,7 +187,7 @@ const WAITING: Readonly<Record<string, LeaseDomain>> = {
     for (const line of state.sessions.get(session)!.lines) line.resource.queue.unpark(line);
   }),
   'puts whoever comes back last': after('SessionResumed', (state, { session }) => {
-    for (const line of state.sessions.get(session)!.lines) line.resource.queue.rekey(line, state.turns + 1);
+    for (const line of state.sessions.get(session)!.lines) line.resource.queue.rekey(line.strand, state.turns + 1);
   }),
   'loses a cancel': saying('WaitEnded', (event) => (event.end === 'cancelled' ? undefined : event)),
   'cancels what was granted, and keeps it': deciding((decision, _, command) =>
@@ -273,8 +273,9 @@ const ANSWERS: Readonly<Record<string, LeaseDomain>> = {
     if (substituteFor === undefined || holder.kind !== 'session') return;
     state.turns += 1;
     const session = state.sessions.get(holder.session)!;
-    session.served.set(resource, state.turns);
-    for (const line of session.lines) if (line.resource.id === resource) line.resource.queue.rekey(line, state.turns);
+    session.collector.served.set(resource, state.turns);
+    for (const line of session.lines)
+      if (line.resource.id === resource) line.resource.queue.rekey(line.strand, state.turns);
   }),
   "ignores the resource's own condition": without('where'),
   "ignores the resource's own strategy": without('strategy'),

@@ -15,6 +15,7 @@ const SELECT = 'server/lease/select.ts';
 const SESSION = 'server/lease/decide-session.ts';
 const SNAPSHOT = 'server/lease/snapshot.ts';
 const STORAGE = 'server/lease/storage.ts';
+const QUEUE = 'server/lease/waiting.ts';
 const WAITING = 'server/lease/decide-waiting.ts';
 const COORDINATOR = 'server/coordinator/coordinator.ts';
 const CONNECTION = 'server/sessions/connection.ts';
@@ -123,7 +124,7 @@ export const BUGS: readonly Bug[] = [
     '  for (const address of waiter.reserved) unreserve(state, waiter, address);\n  resource.queue.delete(waiter);',
     '  resource.queue.delete(waiter);',
   ]),
-  bug('a service is not counted', [APPLY_WAITING, 'resource.queue.rekey(line, state.turns);', 'continue;']),
+  bug('a service is not counted', [QUEUE, 'this.rekey(strand, key);', 'continue;']),
   bug('of a count only a part is granted', [
     WAITING,
     'condition.eligibleCount >= count - waiter.reserved.size &&',

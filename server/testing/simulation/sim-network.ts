@@ -98,6 +98,7 @@ export class SimNetwork {
 export class SimConnection implements Socket {
   readonly id: number;
   readonly remoteAddress: string;
+  readonly caller = undefined;
   readonly subprotocol: string;
   readonly #network: SimNetwork;
   readonly #client: ClientEnd;

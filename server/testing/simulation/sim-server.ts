@@ -2,11 +2,14 @@ import type { AddressRecord } from '../../../protocol/frames.ts';
 import { Coordinator, type DomainPort, type Failure } from '../../coordinator/coordinator.ts';
 import type { Replica } from '../../coordinator/replica.ts';
 import type { Clock, Scheduler } from '../../coordinator/scheduler.ts';
+import { counterDomain } from '../../counters/counter-domain.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../../lease/commands.ts';
 import type { leaseDomain } from '../../lease/lease-domain.ts';
 import type { LeaseState } from '../../lease/state.ts';
 import { tokenFloorAt } from '../../lease/token-floor.ts';
+import { NO_METRICS } from '../../metrics/metrics.ts';
 import { SessionHub } from '../../sessions/session-hub.ts';
+import { openAccess } from '../open-access.ts';
 import type { Random } from './random.ts';
 import type { SimDisk } from './sim-log.ts';
 import type { SimNetwork } from './sim-network.ts';
@@ -100,8 +103,11 @@ export class SimServer {
     const hub = new SessionHub({
       coordinator,
       leases,
+      counters: coordinator.mount(counterDomain),
+      access: openAccess(clock),
       scheduler,
       log: { debug() {}, info() {} },
+      metrics: NO_METRICS,
       random: () => random.next(),
       randomBytes: (size) => random.bytes(size),
       limits: {
@@ -111,6 +117,8 @@ export class SimServer {
         resumeWindowMaxMs: settings.resumeWindowMaxMs,
         noticeMs: undefined,
         sessionsMax: SESSIONS_MAX,
+        sessionsPerClientMax: undefined,
+        socketsPerIpMax: SESSIONS_MAX,
         outboxBytesMax: settings.outboxBytesMax,
         ttlMinMs: settings.ttlBounds.ttlMinMs,
         ttlMaxMs: settings.ttlBounds.ttlMaxMs,

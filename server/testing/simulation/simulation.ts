@@ -1,5 +1,6 @@
 import type { AddressRecord } from '../../../protocol/frames.ts';
 import type { Failure } from '../../coordinator/coordinator.ts';
+import { counterDomain } from '../../counters/counter-domain.ts';
 import { leaseDomain } from '../../lease/lease-domain.ts';
 import { promisesSettled } from '../virtual-time.ts';
 import { type Finding, Findings } from './findings.ts';
@@ -101,7 +102,7 @@ export class Simulation implements World {
       onWronglyDropped: ({ id }) => this.findings.report('sessions', `connection ${id} is dropped, though it answers`),
     });
     this.disk = new SimDisk({
-      domains: [leaseDomain],
+      domains: [leaseDomain, counterDomain],
       random,
       appendMs: settings.diskMs,
       onAnswered: () => {

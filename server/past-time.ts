@@ -1,10 +1,14 @@
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const AGO = /^(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d) ago$/;
-const ISO = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(Z|[+-]\d\d:?\d\d)?$/i;
+const AGO = /^-?(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)( ago)?$/;
+/** In a query of a URL, a `+` of the zone comes as a blank. */
+const ISO = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(Z|[ +-]\d\d:?\d\d)?$/i;
 
-/** ms since 1970, of ISO 8601 (UTC where no zone is named) or of `90s ago`; undefined where it is neither. */
+/** What `parseTime` takes, for people. */
+export const TIME_FORMATS = 'ISO 8601 (UTC where no zone is named), or -90s, -10m, -2h, -1d';
+
+/** ms since 1970, of ISO 8601 (UTC where no zone is named) or of `-90s`, `90s ago`; undefined where it is neither. */
 export function parseTime(text: string, nowMs: number): number | undefined {
-  const ago = AGO.exec(text);
+  const ago = text.startsWith('-') !== text.endsWith(' ago') ? AGO.exec(text) : null;
   if (ago) return nowMs - Number(ago[1]) * UNITS_MS[ago[2]!]!;
   const iso = ISO.exec(text);
   if (!iso) return undefined;

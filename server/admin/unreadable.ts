@@ -1,0 +1,53 @@
+/** What can't be read as a request: answered in HTTP all the same, where an answer doesn't fall into another one. */
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PROBLEM_CONTENT_TYPE, problemText } from '../../protocol/problems.ts';
+
+const REASONS: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the headers are too long'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to come'],
+};
+
+/** `answered`: with what status. */
+export function answerUnreadable(server: Server, answered: (status: number) => void): void {
+  /** Answers under way on a connection, the oldest first. */
+  const pending = new WeakMap<Duplex, Set<ServerResponse>>();
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const responses = pending.get(socket) ?? new Set();
+    pending.set(socket, responses.add(response));
+    response.once('close', () => responses.delete(response));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const responses = [...(pending.get(socket) ?? [])];
+    // A body that breaks off: whoever reads it would wait for the rest, and the connection for the answer.
+    const isBody = responses.at(-1)?.req.complete === false;
+    if (error.code === 'ECONNRESET' || !socket.writable || responses[0]?.headersSent || isBody) {
+      socket.destroy();
+    } else if (responses.length > 0) {
+      // What comes behind a request that is being answered mustn't be taken for its answer.
+      responses.at(-1)!.once('close', () => socket.end());
+    } else {
+      const [status, message] = REASONS[error.code ?? ''] ?? [400, 'not an HTTP request'];
+      answered(status);
+      answer(socket, status, message);
+    }
+  });
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    answered(405);
+    socket.on('error', () => socket.destroy());
+    answer(socket, 405, 'no tunnels here');
+  });
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+    const status = 417;
+    answered(status);
+    response.writeHead(status, { 'Content-Type': PROBLEM_CONTENT_TYPE });
+    response.end(problemText(status, 'Expect: only 100-continue'));
+  });
+}
+
+function answer(socket: Duplex, status: number, message: string): void {
+  const body = problemText(status, message);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${PROBLEM_CONTENT_TYPE}\r\n`;
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+}
