@@ -1,10 +1,10 @@
 /** An address for curl and any language: resource and TTL in the path, the record and its lease in the answer. */
 import * as v from 'valibot';
-import { assertNever } from '../../protocol/assert.ts';
 import { addressRecordSchema } from '../../protocol/frames.ts';
-import { type Caller, type Method, type Operation, operation } from '../admin/operation.ts';
-import { answerOf, idempotencyKey, idSchema, json, keyHeader, rejection } from '../admin/requests.ts';
-import { holderOf, type LeasePort, ownerOf, REFUSED_409, refusal } from './http-answers.ts';
+import { type Method, type Operation, operation } from '../admin/operation.ts';
+import { idSchema, json, keyHeader } from '../admin/requests.ts';
+import { acquireOverHttp, type HttpAcquireOptions } from './http-acquire.ts';
+import { REFUSED_409 } from './http-answers.ts';
 import { COUNTRY_LENGTH_MAX } from './pool-record.ts';
 
 const TTL_S_MAX = 1e12;
@@ -30,13 +30,7 @@ const allocated = v.pipe(
   v.description('The whole address record, the lease, and its TTL as granted.'),
 );
 
-export interface AllocateOptions {
-  readonly leases: LeasePort;
-  /** A fresh secret for a lease without a client behind it. */
-  readonly newSecret: () => string;
-}
-
-export function allocateRoutes(options: AllocateOptions): Operation[] {
+export function allocateRoutes(options: HttpAcquireOptions): Operation[] {
   return (['get', 'post'] as const).flatMap((method) => [
     operation({
       ...common(method),
@@ -44,8 +38,7 @@ export function allocateRoutes(options: AllocateOptions): Operation[] {
       path: '/allocate/{resource}/{ttl}',
       summary: 'Leases an address for the resource.',
       params,
-      handle: ({ params: { resource, ttl: ttlS }, headers, caller }) =>
-        allocate(options, { resource, ttlS, country: undefined, ...idempotencyKey(headers, caller) }, caller),
+      handle: (request) => allocate(options, request, request.params),
     }),
     operation({
       ...common(method),
@@ -53,8 +46,7 @@ export function allocateRoutes(options: AllocateOptions): Operation[] {
       path: '/allocate/{resource}/{ttl}/{country}',
       summary: 'Leases an address of the country for the resource.',
       params: { ...params, country },
-      handle: ({ params: { resource, ttl: ttlS, country: wanted }, headers, caller }) =>
-        allocate(options, { resource, ttlS, country: wanted, ...idempotencyKey(headers, caller) }, caller),
+      handle: (request) => allocate(options, request, request.params),
     }),
   ]);
 }
@@ -72,41 +64,18 @@ function common(method: Method & ('get' | 'post')) {
   } as const;
 }
 
-interface Wish {
-  readonly resource: number;
-  readonly ttlS: number;
-  readonly country: string | undefined;
-  readonly key?: string;
-  readonly problem?: Response;
-}
-
-async function allocate({ leases, newSecret }: AllocateOptions, wish: Wish, caller: Caller): Promise<Response> {
-  if (wish.problem) return wish.problem;
-  const secret = caller.isAuthenticated ? undefined : newSecret();
-  const answer = await answerOf(leases, {
-    type: 'AcquireLease',
-    holder: holderOf(caller, secret)!,
-    ...ownerOf(caller),
-    request: 0,
-    resource: wish.resource,
-    ttlMs: Math.max(1, Math.round(wish.ttlS * 1_000)),
-    key: wish.key,
-    ...(wish.country === undefined ? {} : { where: { country: { eq: wish.country } } }),
+async function allocate(
+  options: HttpAcquireOptions,
+  request: Parameters<typeof acquireOverHttp>[1],
+  wish: { readonly resource: number; readonly ttl: number; readonly country?: string },
+): Promise<Response> {
+  const { resource, ttl: ttlS, country: wanted } = wish;
+  const where = wanted === undefined ? {} : { where: { country: { eq: wanted } } };
+  const ttlMs = Math.max(1, Math.round(ttlS * 1_000));
+  return acquireOverHttp(options, request, { resource, ttlMs, ...where }, ({ grants }, own) => {
+    const [grant] = grants;
+    if (!grant) throw new Error('an acquire of one lease was granted none');
+    const { address, lease, ttl_ms } = grant;
+    return json({ ...address, lease, ttl_ms, ...own });
   });
-  switch (answer.type) {
-    case 'granted': {
-      const [grant] = answer.grants;
-      if (!grant) throw new Error('an acquire of one lease was granted none');
-      const { address, lease, ttl_ms } = grant;
-      return json({ ...address, lease, ttl_ms, ...(secret === undefined ? {} : { secret }) });
-    }
-    case 'refused':
-      return refusal(answer);
-    case 'rejected':
-      return rejection(answer);
-    case 'queued':
-      throw new Error('an acquire that may not wait was queued');
-    default:
-      return assertNever(answer);
-  }
 }

@@ -1,6 +1,5 @@
 /** Leases over HTTP: acquire, renew, report and release for any language; list and revoke for the operator. */
 import * as v from 'valibot';
-import { assertNever } from '../../protocol/assert.ts';
 import { LEASE_ENDS, OUTCOMES } from '../../protocol/codes.ts';
 import { acquireFields, grantSchema, STICKY_MESSAGE, stickyAgrees } from '../../protocol/frames.ts';
 import { REQUESTS_MAX, TTL_MAX_MS } from '../../protocol/limits.ts';
@@ -9,7 +8,6 @@ import { wholeWhereSchema } from '../../protocol/where.ts';
 import { type Caller, type Operation, operation } from '../admin/operation.ts';
 import {
   answerOf,
-  idempotencyKey,
   idSchema,
   invalid,
   json,
@@ -22,22 +20,9 @@ import {
   unknown,
 } from '../admin/requests.ts';
 import { REVOKED_AT_ONCE_MAX } from './decide-revoke.ts';
-import {
-  holderOf,
-  type LeasePort,
-  ownerOf,
-  REFUSED_409,
-  refusal,
-  SECRET_HEADER,
-  secretHeader,
-} from './http-answers.ts';
+import { acquireOverHttp, type HttpAcquireOptions } from './http-acquire.ts';
+import { holderOf, type LeasePort, REFUSED_409, SECRET_HEADER, secretHeader } from './http-answers.ts';
 import { endLeases, leaseEntry, leaseFilter, leasePage, leaseShown } from './http-lease-pages.ts';
-
-export interface LeaseOperationsOptions {
-  readonly leases: LeasePort;
-  /** A fresh secret for a lease without a client behind it. */
-  readonly newSecret: () => string;
-}
 
 const LEASE_404 = 'No such lease, or another holder’s.';
 const params = { lease: idSchema };
@@ -79,7 +64,7 @@ const deadline = v.exactOptional(
   ),
 );
 
-export function leaseOperations(options: LeaseOperationsOptions): Operation[] {
+export function leaseOperations(options: HttpAcquireOptions): Operation[] {
   const { leases } = options;
   return [
     operation({
@@ -130,7 +115,15 @@ export function leaseOperations(options: LeaseOperationsOptions): Operation[] {
         },
       },
       problems: { 404: 'No such resource.', 409: REFUSED_409, 507: 'The disk is full.' },
-      handle: ({ body, headers, caller }) => acquire(options, body, idempotencyKey(headers, caller), caller),
+      handle: ({ body: { ttl_ms: ttlMs, ...wish }, ...request }) =>
+        acquireOverHttp(options, request, { ttlMs, ...wish }, ({ grants, isMany }, own) => {
+          if (isMany) return json({ leases: grants, ...own }, 201);
+          const [grant] = grants;
+          if (!grant) throw new Error('an acquire of one lease was granted none');
+          const response = json({ ...grant, ...own }, 201);
+          response.headers.set('Location', `/v1/leases/${grant.lease}`);
+          return response;
+        }),
     }),
     operation({
       id: 'renewLease',
@@ -241,36 +234,6 @@ function acquireTtl(description: string) {
 
 function unknownLease(lease: number): Response {
   return unknown('lease', `no lease ${lease}`, 'unknown_lease');
-}
-
-async function acquire(
-  { leases, newSecret }: LeaseOperationsOptions,
-  { ttl_ms: ttlMs, ...wish }: v.InferOutput<typeof acquireBody>,
-  { key, problem }: { readonly key?: string; readonly problem?: Response },
-  caller: Caller,
-): Promise<Response> {
-  if (problem) return problem;
-  const secret = caller.isAuthenticated ? undefined : newSecret();
-  const holder = holderOf(caller, secret)!;
-  const terms = { holder, ...ownerOf(caller), request: 0, ttlMs, key, ...wish };
-  const answer = await answerOf(leases, { type: 'AcquireLease', ...terms });
-  switch (answer.type) {
-    case 'granted': {
-      const own = secret === undefined ? {} : { secret };
-      if (answer.isMany) return json({ leases: answer.grants, ...own }, 201);
-      const response = json({ ...answer.grants[0]!, ...own }, 201);
-      response.headers.set('Location', `/v1/leases/${answer.grants[0]!.lease}`);
-      return response;
-    }
-    case 'refused':
-      return refusal(answer);
-    case 'rejected':
-      return rejection(answer);
-    case 'queued':
-      throw new Error('an acquire that may not wait was queued');
-    default:
-      return assertNever(answer);
-  }
 }
 
 async function renew(
