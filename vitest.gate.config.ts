@@ -17,8 +17,6 @@ const ORDER = [
   'planted-bugs',
   'failure-table',
   'corruption-sweep',
-  'lease-model',
-  'steady',
   'damage-and-repair',
   'faults/time',
   'journal-bugs',
