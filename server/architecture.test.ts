@@ -35,6 +35,8 @@ const POLICY = 'server/lease/policy.ts';
 /** Has the bounds of what may be set. */
 const LIMIT = 'server/clients/token-bucket.ts';
 const PAST_TIME = 'server/past-time.ts';
+/** What every HTTP listener stands on. */
+const LISTENER = ['listener', 'connections', 'unreadable'].map((part) => `server/admin/${part}.ts`);
 const FOR_ROUTES = ['server/admin/operation.ts', 'server/admin/requests.ts', POLICY_SETTINGS, PAST_TIME];
 
 /**
@@ -66,6 +68,13 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     ['server/coordinator/', 'server/exit.ts', 'server/kill-if-hung.ts', 'server/logger.ts', 'server/replay.ts'],
   ],
   ['server/open-clients.ts', ['server/config.ts', 'server/clients/', 'server/coordinator/', 'server/level-keeper.ts']],
+  [
+    'server/open-gateway.ts',
+    [
+      ...['config', 'logger'].map((file) => `server/${file}.ts`),
+      ...['admin', 'clients', 'coordinator', 'gateway', 'health', 'lease', 'metrics'].map((part) => `server/${part}/`),
+    ],
+  ],
   // When levels are kept.
   ['server/level-keeper.ts', ['server/clients/', 'server/coordinator/scheduler.ts']],
   // A part of replay.
@@ -88,7 +97,8 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/sessions/', SERVICE_IMPORTS],
   ['server/transports/', ['server/sessions/socket.ts', 'protocol/problems.ts', 'server/metrics/']],
   ['server/health/', SERVICE_IMPORTS],
-  ['server/gateway/', [...SERVICE_IMPORTS, 'server/health/']],
+  // The node server below a listener is admin's.
+  ['server/gateway/', [...SERVICE_IMPORTS, 'server/health/', ...LISTENER]],
   // Holds what the routes.ts files share; the routes themselves are handed in by main.
   ['server/admin/', SERVICE_IMPORTS],
   ['server/metrics/', []],

@@ -51,6 +51,7 @@ describe('where settings come from', () => {
       port: 7_400,
       adminHost: '127.0.0.1',
       adminPort: 7_401,
+      gatewayHost: '127.0.0.1',
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',

@@ -3,10 +3,10 @@
  * order things start and stop.
  *
  * Start: configuration → certificates → folder locked → HTTP port, for who asks whether we serve → state recovered → pool
- * file read → journal opened → the run's first commands durable → HTTP → WebSocket. Nothing is written before everything
- * that can be refused has been looked at.
- * Stop: goaway and drain → WebSocket → loop, with all that is decided durable and answered → HTTP → journal with the mark
- * of a clean stop → lock.
+ * file read → journal opened → the run's first commands durable → gateway → WebSocket → HTTP. Nothing is written before
+ * everything that can be refused has been looked at.
+ * Stop: goaway and drain → WebSocket and gateway → loop, with all that is decided durable and answered → HTTP → journal
+ * with the mark of a clean stop → lock.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -48,6 +48,7 @@ import { gaugeFamilies } from './metrics/gauges.ts';
 import type { LoopMonitor } from './metrics/loop-delay.ts';
 import { metricsRoutes } from './metrics/routes.ts';
 import { openClients } from './open-clients.ts';
+import { openGateway } from './open-gateway.ts';
 import { PoolAtStart, readPool } from './pool-at-start.ts';
 import { exit, exitCodeOf, exitOnFailure, type Stopper, stopOnSignal } from './process-end.ts';
 import { lookBackInWorker, recoverFolder, snapshotInWorker, unreadEventsOf } from './replay.ts';
@@ -235,13 +236,19 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     cancel();
     lock.release();
   };
-  const transport = await listen(config, { hub, access, log, certificates }).catch(async (error: Error) => {
+  const unavailable = async (error: Error): Promise<never> => {
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
-  });
+  };
+  const parts = { coordinator, leases, access, clock, scheduler, random: Math.random, metrics, log };
+  const gateway = await openGateway(config, parts).catch(unavailable);
+  const transport = await listen(config, { hub, access, log, certificates }).catch(unavailable);
   const build = { version: VERSION, node: process.version, transport: transport.name };
   const gauges = gaugesOf({ build, state, coordinator, journal, hub });
-  const exposition = new Exposition([...gaugeFamilies(gauges), ...metrics.families()], monitorLoop);
+  const exposition = new Exposition(
+    [...gaugeFamilies(gauges), ...metrics.families(), ...gateway.families],
+    monitorLoop,
+  );
   const history = historyRoutes({
     lookBack: (question, signal) => lookBackInWorker(dir, question, signal),
     position: () => coordinator.durablePosition,
@@ -255,6 +262,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     ...clientsRoutes({ clients, access, randomBytes }),
     ...eventRoutes(feed),
     ...history.operations,
+    ...gateway.operations,
     ...metricsRoutes(exposition),
   ];
   admin.mount({
@@ -267,8 +275,8 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
   healthNow = () => ({ status: 'ready', ...isServing() });
   stopper.stop = async () => {
     healthNow = () => ({ status: 'draining', ...isServing() });
-    await hub.drain(config.drainMs);
-    await transport.close();
+    await Promise.all([hub.drain(config.drainMs), gateway.drain(config.drainMs)]);
+    await Promise.all([transport.close(), gateway.close()]);
     levelKeeper.stop();
     await coordinator.stop();
     history.close();
@@ -289,6 +297,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
       port: transport.port,
       adminHost: config.adminHost,
       adminPort: admin.port,
+      ...gateway.ports,
       dir,
     },
     'ready',

@@ -139,6 +139,10 @@ export const SETTINGS = {
     'Connections to the HTTP API at one time',
   ),
   http_connections_per_ip_max: setting('integer', v.optional(integer(1, 1_000_000), 5_000), 'The same from one IP'),
+  gateway_host: setting('text', v.optional(host, '127.0.0.1'), 'Where the parts of the gateway listen'),
+  reverse_port: setting('integer', v.exactOptional(port), 'Port of the reverse proxy; 0: any free one; unset: none'),
+  forward_port: setting('integer', v.exactOptional(port), 'Port of the forward proxy over leases; unset: none'),
+  redirect_port: setting('integer', v.exactOptional(port), 'Port of the redirect balancer; unset: none'),
   outbox_bytes_max: setting(
     'integer',
     v.optional(integer(64 * KIB, GIB), MIB),

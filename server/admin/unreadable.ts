@@ -2,7 +2,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { PROBLEM_CONTENT_TYPE, problemText } from '../../protocol/problems.ts';
+import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
 
 const REASONS: Readonly<Record<string, readonly [status: number, message: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'the headers are too long'],
@@ -33,11 +33,6 @@ export function answerUnreadable(server: Server, answered: (status: number) => v
       answer(socket, status, message);
     }
   });
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-    answered(405);
-    socket.on('error', () => socket.destroy());
-    answer(socket, 405, 'no tunnels here');
-  });
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     const status = 417;
     answered(status);
@@ -46,8 +41,34 @@ export function answerUnreadable(server: Server, answered: (status: number) => v
   });
 }
 
+/** `CONNECT`, where there are no tunnels. */
+export function refuseTunnels(server: Server, answered: (status: number) => void): void {
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    answered(405);
+    socket.on('error', () => socket.destroy());
+    answer(socket, 405, 'no tunnels here');
+  });
+}
+
 function answer(socket: Duplex, status: number, message: string): void {
-  const body = problemText(status, message);
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${PROBLEM_CONTENT_TYPE}\r\n`;
-  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  socket.end(rawProblem(status, message));
+}
+
+/** A whole answer, for a socket that no response belongs to and that is closed behind it. */
+export function rawProblem(
+  status: number,
+  message: string,
+  { retryAfterS, ...extras }: ProblemExtras = {},
+  headers: Readonly<Record<string, string>> = {},
+): string {
+  const body = problemText(status, message, extras);
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
+    `Content-Type: ${PROBLEM_CONTENT_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    ...(retryAfterS === undefined ? [] : [`Retry-After: ${retryAfterS}`]),
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }

@@ -1,0 +1,129 @@
+/**
+ * The node server below each part of the gateway. What two readers could understand in two ways is refused here, before
+ * anybody looks at it: two Host headers, a length beside a transfer coding, folded header lines (RFC 9112 §3.2, §5.2, §6.1;
+ * the last two are node's own parser's doing).
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
+import { boundConnections, type ConnectionBounds } from '../admin/connections.ts';
+import { makeListener } from '../admin/listener.ts';
+import { answerUnreadable, rawProblem, refuseTunnels } from '../admin/unreadable.ts';
+
+const HEADERS_TIMEOUT_MS = 10_000;
+/** How often connections are held to it. */
+const TIMEOUTS_CHECK_MS = 1_000;
+/** A connection on which nothing has moved for so long, in either direction, is cut. */
+const IDLE_TIMEOUT_MS = 120_000;
+/** Between requests: longer than what usually stands in front of a proxy keeps its own, so that it closes first. */
+const KEEP_ALIVE_MS = 75_000;
+/** Connections that wait to be accepted; the kernel has a bound of its own. */
+const BACKLOG = 4_096;
+
+/** `head`: what came behind the request already. The socket has no listener for errors yet. */
+export type TakeConnection = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export interface GatewayListenerOptions {
+  /** As in messages: `reverse proxy`. */
+  readonly name: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly connections: ConnectionBounds;
+  /** For tests. */
+  readonly idleTimeoutMs?: number;
+  /** The request's body has not been read. */
+  readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
+  /** `CONNECT`; absent: answered 405. */
+  readonly onConnect?: TakeConnection;
+  /** Absent: served like a request without `Upgrade`. */
+  readonly onUpgrade?: TakeConnection;
+  /** What could not be read as a request was answered so. */
+  readonly onUnreadable: (status: number) => void;
+}
+
+export interface GatewayListener {
+  readonly port: number;
+  /** No new connections; those that are idle are closed. */
+  stopAccepting(): void;
+  /** Stops listening and cuts what is still connected. */
+  close(): Promise<void>;
+}
+
+/** Rejects where the address can't be listened on. */
+export async function openGatewayListener(options: GatewayListenerOptions): Promise<GatewayListener> {
+  const { name, host, port, onRequest, onConnect, onUpgrade, onUnreadable } = options;
+  const bounds = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // A body may take as long as it likes, as long as it moves.
+    requestTimeout: 0,
+    connectionsCheckingInterval: TIMEOUTS_CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  const listener = makeListener(bounds, undefined);
+  const { server } = listener;
+  server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+  server.on('request', (request, response) => {
+    const fault = headFault(request);
+    if (fault === undefined) return onRequest(request, response);
+    onUnreadable(400);
+    answerProblem(response, 400, fault);
+  });
+  answerUnreadable(server, onUnreadable);
+  /** What a request becomes that takes its whole connection. */
+  const taken = (take: TakeConnection) => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const fault = headFault(request);
+    if (fault === undefined) return take(request, socket, head);
+    onUnreadable(400);
+    socket.on('error', () => socket.destroy());
+    socket.end(rawProblem(400, fault));
+  };
+  if (onConnect) server.on('connect', taken(onConnect));
+  else refuseTunnels(server, onUnreadable);
+  if (onUpgrade) server.on('upgrade', taken(onUpgrade));
+  boundConnections(server, options.connections);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new Error(`${name}: can't listen on ${host}:${port}: ${error.message}`)));
+    server.listen({ port, host, backlog: BACKLOG }, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    stopAccepting: () => {
+      server.close();
+      server.closeIdleConnections();
+    },
+    close: () => listener.close(),
+  };
+}
+
+function headFault({ rawHeaders }: IncomingMessage): string | undefined {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]!.length === 'host'.length && rawHeaders[index]!.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1 ? 'Host: given twice' : undefined;
+}
+
+/** Where the head has left already there is nothing more to say: the connection is cut, so that nobody takes it for whole. */
+export function answerProblem(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  { retryAfterS, ...extras }: ProblemExtras = {},
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = problemText(status, message, extras);
+  response.writeHead(status, {
+    'Content-Type': PROBLEM_CONTENT_TYPE,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...(retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) }),
+    ...headers,
+  });
+  response.end(body);
+}
