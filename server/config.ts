@@ -238,6 +238,11 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
   if (areSound('host', 'port', 'admin_host', 'admin_port') && sharePort) {
     problems.push(`${labelOf('admin_port')}: ${config.adminPort} is the port of the WebSocket listener already`);
   }
+  const isOpenProxy = config.forwardPort !== undefined && !config.apiKeys && !isLoopback(config.gatewayHost);
+  if (areSound('forward_port', 'api_keys', 'gateway_host') && isOpenProxy) {
+    const reason = `needs ${flagOf('api_keys')} where ${labelOf('gateway_host')} is ${config.gatewayHost}, which others can reach`;
+    problems.push(`${labelOf('forward_port')}: ${reason}: it would be an open proxy`);
+  }
   for (const [one, other] of PAIRS) {
     if (!areSound(one, other) || (given[one] === undefined) === (given[other] === undefined)) continue;
     const [there, missing] = given[one] === undefined ? [other, one] : [one, other];

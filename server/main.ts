@@ -209,7 +209,6 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
       ttlMaxMs: config.resourceDefaults.ttlMaxMs,
     },
   });
-  clients.onNotice(({ key }) => hub.closeKey(key));
   await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs });
   for (const [resource, faults] of unfitPolicies(state)) {
     log.warn({ resource, faults }, 'the policy by API no longer fits the configuration; it counts as it stands');
@@ -242,6 +241,10 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
   };
   const parts = { coordinator, leases, access, clock, scheduler, random: Math.random, metrics, log };
   const gateway = await openGateway(config, parts).catch(unavailable);
+  clients.onNotice(({ key }) => {
+    hub.closeKey(key);
+    gateway.closeKey(key);
+  });
   const transport = await listen(config, { hub, access, log, certificates }).catch(unavailable);
   const build = { version: VERSION, node: process.version, transport: transport.name };
   const gauges = gaugesOf({ build, state, coordinator, journal, hub });

@@ -60,6 +60,8 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     requestTimeout: 0,
     connectionsCheckingInterval: TIMEOUTS_CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // Node refuses it, too, but with nothing that says why.
+    requireHostHeader: false,
   };
   const listener = makeListener(bounds, undefined);
   const { server } = listener;
@@ -97,12 +99,14 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
   };
 }
 
-function headFault({ rawHeaders }: IncomingMessage): string | undefined {
+function headFault({ rawHeaders, method, httpVersion }: IncomingMessage): string | undefined {
   let hosts = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     if (rawHeaders[index]!.length === 'host'.length && rawHeaders[index]!.toLowerCase() === 'host') hosts += 1;
   }
-  return hosts > 1 ? 'Host: given twice' : undefined;
+  if (hosts > 1) return 'Host: given twice';
+  // Older clients open tunnels without one; it would say nothing new.
+  return hosts === 0 && httpVersion === '1.1' && method !== 'CONNECT' ? 'Host: missing' : undefined;
 }
 
 /** Where the head has left already there is nothing more to say: the connection is cut, so that nobody takes it for whole. */
