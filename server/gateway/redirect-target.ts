@@ -16,6 +16,8 @@ const TWO_LABELS = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+\.?$/;
 /** Whatever ends in a number is an IPv4 address to URL, and written as one. */
 const IPV4 = /^[\d.]+$/;
 
+const NO_URL = 'expected an http or https URL';
+
 /** `query` as it came, behind the `?`. A text: what is wrong with it. */
 export function readVideo(query: string): Video | string {
   const given = valueOf(query, 'video');
@@ -23,12 +25,23 @@ export function readVideo(query: string): Video | string {
   // URL drops these three without a word, wherever they stand.
   const text = given.value.replace(/[\t\r\n]/g, encodeURIComponent);
   const authority = SCHEME_AND_AUTHORITY.exec(text)?.[1];
-  if (authority === undefined || !URL.canParse(text)) return 'expected an http or https URL';
+  if (authority === undefined) return NO_URL;
   if (authority.includes('@')) return 'expected a URL without user information';
-  const { hostname, origin, href } = new URL(text);
+  const parsed = parseUrl(text);
+  if (!parsed) return NO_URL;
+  const { hostname, origin, href } = parsed;
   if (!TWO_LABELS.test(hostname) || IPV4.test(hostname)) return 'expected a host name of two labels or more';
   const firstLabel = hostname.slice(0, hostname.indexOf('.'));
   return { url: href, cdnPath: `/${firstLabel}${href.slice(origin.length)}` };
+}
+
+/** Undefined: it is none. */
+function parseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
