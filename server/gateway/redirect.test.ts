@@ -186,7 +186,7 @@ describe('a change of configuration', () => {
   });
 });
 
-it('a port that is taken ends the start, and nothing goes on listening', async () => {
+it('a port that is taken ends the start', async () => {
   const { redirectPort } = await serveRedirects();
   const flags = ['--redirect-port', String(redirectPort)];
   await expect(serveRedirects({}, { flags })).rejects.toThrow(
