@@ -1,18 +1,25 @@
 /** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
+import { serveOperations } from './admin/admin-server.ts';
+import type { ConnectionBounds } from './admin/connections.ts';
 import type { Operation } from './admin/operation.ts';
 import type { Access } from './clients/access.ts';
+import { clientOfIp } from './clients/client-id.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { openRedirectListener } from './gateway/redirect-listener.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { RedirectAnswers } from './redirects/commands.ts';
+import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  readonly redirects: RedirectPort;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -38,13 +45,55 @@ export interface Gateway extends Running {
 }
 
 /** Rejects where a port can't be had; what listened already has been closed. */
-export function openGateway(_config: Config, _parts: GatewayParts): Promise<Gateway> {
-  const running: Running[] = [];
-  return Promise.resolve({
-    operations: [],
-    families: [],
-    ports: {},
+export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
+  const running: Gateway[] = [];
+  const close = async () => void (await Promise.all(running.map((part) => part.close())));
+  try {
+    if (config.redirectPort !== undefined) running.push(await openRedirect(config.redirectPort, config, parts));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    operations: running.flatMap(({ operations }) => operations),
+    families: running.flatMap(({ families }) => families),
+    ports: Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>,
     drain: async (withinMs) => void (await Promise.all(running.map((part) => part.drain(withinMs)))),
-    close: async () => void (await Promise.all(running.map((part) => part.close()))),
-  });
+    close,
+  };
+}
+
+function connectionBounds(config: Config): ConnectionBounds {
+  const { httpConnectionsMax: connectionsMax, httpConnectionsPerIpMax: connectionsPerIpMax } = config;
+  return { connectionsMax, connectionsPerIpMax, peerOf: clientOfIp };
+}
+
+/** Its operations are served on its own port, too. */
+async function openRedirect(port: number, config: Config, parts: GatewayParts): Promise<Gateway> {
+  const { coordinator, redirects, access, clock, scheduler, metrics, log } = parts;
+  const { gatewayHost: host, cdnHost, distributionRate } = config;
+  const operations = redirectRoutes(redirects);
+  const serveConfig = serveOperations(
+    { clock, metrics, log },
+    {
+      operations,
+      access,
+      settled: () => new Promise((resolve) => coordinator.inOrder(resolve, undefined)),
+      isOverloaded: () => coordinator.isOverloaded,
+    },
+  );
+  const first = { type: 'BeginRedirects', cdnHost, distributionRate } as const;
+  const { redirect: rule } = await new Promise<RedirectAnswers['BeginRedirects']>((resolve) =>
+    redirects.execute(first, resolve),
+  );
+  const connections = connectionBounds(config);
+  const listener = await openRedirectListener({ host, port, connections, rule, serveConfig, clock, scheduler, log });
+  // Nobody could ask for a change before.
+  redirects.onNotice(({ redirect }) => listener.use(redirect));
+  const { id, version } = rule;
+  log.info(
+    { id, version, cdnHost: rule.cdnHost, distributionRate: rule.distributionRate },
+    'redirects begin with this',
+  );
+  return { operations, ...listener, ports: { redirectPort: listener.port } };
 }
