@@ -62,9 +62,10 @@ describe('where settings come from', () => {
       forwardSessionIdleMs: 60_000,
       forwardSessionsMax: 10_000,
       forwardClientSessionsMax: 1_000,
-      forwardConnectionsMax: 10_000,
       forwardClientRequestsMax: 1_000,
       forwardBanStatuses: [],
+      cdnHost: 'cdn.example.com',
+      distributionRate: 10,
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',
@@ -414,6 +415,16 @@ describe('the operator key', () => {
     const env = { LEASEHOLD_ADMIN_HOST: '::', LEASEHOLD_ADMIN_KEY: 'hunter2' };
     expect(config({ env }).adminKey).toBe('hunter2');
     expect(config({ file: { admin_key: 'hunter2' } }).adminKey).toBe('hunter2');
+  });
+
+  it('is required once others than this machine can reach the redirects, whose configurations are served there', () => {
+    const open = ['--gateway-host', '0.0.0.0', '--redirect-port', '8080'];
+    expect(problems({ argv: open })).toEqual([
+      'LEASEHOLD_ADMIN_KEY: must be set where --redirect-port is and --gateway-host is 0.0.0.0, or others could change where redirects lead',
+    ]);
+    expect(config({ argv: open, env: { LEASEHOLD_ADMIN_KEY: 'hunter2' } }).redirectPort).toBe(8_080);
+    expect(config({ argv: open.slice(0, 2) }).gatewayHost).toBe('0.0.0.0');
+    expect(config({ argv: open.slice(2) }).redirectPort).toBe(8_080);
   });
 
   it('is not shown by a problem, which is not reported as a missing key as well', () => {

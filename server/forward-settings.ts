@@ -65,11 +65,6 @@ export const FORWARD_SETTINGS = {
   ),
   forward_sessions_max: row('integer', v.optional(count, 10_000), 'Sticky sessions at one time'),
   forward_client_sessions_max: row('integer', v.optional(count, 1_000), 'The same of one client'),
-  forward_connections_max: row(
-    'integer',
-    v.optional(count, 10_000),
-    'Connections to the forward proxy at one time, half of them from one IP',
-  ),
   forward_client_requests_max: row(
     'integer',
     v.optional(count, 1_000),

@@ -1,23 +1,30 @@
 /** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
+import { serveOperations } from './admin/admin-server.ts';
+import type { ConnectionBounds } from './admin/connections.ts';
 import type { Operation } from './admin/operation.ts';
 import type { Access } from './clients/access.ts';
+import { clientOfIp } from './clients/client-id.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
-import { type ForwardProxy, openForwardProxy } from './gateway/forward-proxy.ts';
+import { openForwardProxy } from './gateway/forward-proxy.ts';
 import type { AddressReports } from './gateway/forward-route.ts';
-import type { LeaseSource } from './gateway/lease-source.ts';
+import { ProcessLeases } from './gateway/process-leases.ts';
+import { openRedirectListener } from './gateway/redirect-listener.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { RedirectAnswers } from './redirects/commands.ts';
+import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  readonly redirects: RedirectPort;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -33,68 +40,67 @@ interface Running {
   drain(withinMs: number): Promise<void>;
   /** Cuts what is left. */
   close(): Promise<void>;
+  /** An API key has come to its end: whoever came with it is cut off. */
+  closeKey?(key: string): void;
 }
 
-export interface Gateway extends Running {
+interface GatewayPart extends Running {
   readonly operations: readonly Operation[];
   readonly families: readonly Family[];
   /** Ports listened on, for the line that says that we are ready. */
   readonly ports: Readonly<Record<string, number>>;
-  /** An API key has come to its end: whoever came with it is cut off. */
-  closeKey(key: string): void;
 }
+export type Gateway = Required<GatewayPart>;
 
 /** Rejects where a port can't be had; what listened already has been closed. */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const running: Running[] = [];
-  const families: Family[] = [];
-  const ports: Record<string, number> = {};
+  const running: GatewayPart[] = [];
+  const portsOf = () => Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>;
+  const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(portsOf())]);
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
-  let forward: ForwardProxy | undefined;
   try {
-    if (config.forwardPort !== undefined) {
-      const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(ports)]);
-      forward = await openForward(config, config.forwardPort, parts, ownPorts);
-      running.push(forward);
-      families.push(...forward.families);
-      ports['forwardPort'] = forward.port;
-    }
+    if (config.forwardPort !== undefined) running.push(await openForward(config.forwardPort, config, parts, ownPorts));
+    if (config.redirectPort !== undefined) running.push(await openRedirect(config.redirectPort, config, parts));
   } catch (error) {
     await close();
     throw error;
   }
   return {
-    operations: [],
-    families,
-    ports,
-    closeKey: (key) => forward?.closeKey(key),
+    operations: running.flatMap(({ operations }) => operations),
+    families: running.flatMap(({ families }) => families),
+    ports: portsOf(),
+    closeKey(key) {
+      for (const part of running) part.closeKey?.(key);
+    },
     drain: async (withinMs) => void (await Promise.all(running.map((part) => part.drain(withinMs)))),
     close,
   };
 }
 
+function connectionBounds(config: Config): ConnectionBounds {
+  const { httpConnectionsMax: connectionsMax, httpConnectionsPerIpMax: connectionsPerIpMax } = config;
+  return { connectionsMax, connectionsPerIpMax, peerOf: clientOfIp };
+}
+
 /** `ownPorts`: of what this process listens on. */
-function openForward(
-  config: Config,
+async function openForward(
   port: number,
-  { access, clock, scheduler, metrics, log }: GatewayParts,
+  config: Config,
+  { coordinator, leases, access, clock, scheduler, metrics, log }: GatewayParts,
   ownPorts: () => ReadonlySet<number>,
-): Promise<ForwardProxy> {
-  return openForwardProxy({
+): Promise<GatewayPart> {
+  const isOverloaded = () => coordinator.isOverloaded;
+  const proxy = await openForwardProxy({
     host: config.gatewayHost,
     port,
-    connections: {
-      connectionsMax: config.forwardConnectionsMax,
-      connectionsPerIpMax: Math.ceil(config.forwardConnectionsMax / 2),
-      peerOf: (ip) => access.clientOf(ip),
-    },
-    leases: NO_LEASES,
+    connections: connectionBounds(config),
+    leases: new ProcessLeases({ leases, isOverloaded, scheduler }),
     access,
     clock,
     scheduler,
     metrics,
     log,
-    reports: NO_REPORTS,
+    reports: NOBODY_REPORTED_TO,
     destinations: {
       allow: config.forwardAllow,
       deniedPorts: config.forwardDeniedPorts,
@@ -102,7 +108,7 @@ function openForward(
       lookup: (name) => lookup(name, { all: true }),
       ownPorts,
       ownAddresses: () =>
-        Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+        Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
     },
     settings: {
       resource: config.forwardResource,
@@ -117,13 +123,38 @@ function openForward(
       banStatuses: config.forwardBanStatuses,
     },
   });
+  return { operations: [], ...proxy, ports: { forwardPort: proxy.port } };
 }
 
-/** TODO: `new ProcessLeases(…)`. */
-const NO_LEASES: LeaseSource = {
-  acquire: () =>
-    Promise.resolve({ type: 'refused', reason: 'none_available', why: { states: {}, excluded: 0 } } as const),
-};
+/** Until somebody judges the health of addresses by real traffic. */
+const NOBODY_REPORTED_TO: AddressReports = { onAddressFailure() {}, onAddressSuccess() {} };
 
-/** TODO: the health part's. */
-const NO_REPORTS: AddressReports = { onAddressFailure() {}, onAddressSuccess() {} };
+/** Its operations are served on its own port, too. */
+async function openRedirect(port: number, config: Config, parts: GatewayParts): Promise<GatewayPart> {
+  const { coordinator, redirects, access, clock, scheduler, metrics, log } = parts;
+  const { gatewayHost: host, cdnHost, distributionRate } = config;
+  const operations = redirectRoutes(redirects);
+  const serveConfig = serveOperations(
+    { clock, metrics, log },
+    {
+      operations,
+      access,
+      settled: () => new Promise((resolve) => coordinator.inOrder(resolve, undefined)),
+      isOverloaded: () => coordinator.isOverloaded,
+    },
+  );
+  const first = { type: 'BeginRedirects', cdnHost, distributionRate } as const;
+  const { redirect: rule } = await new Promise<RedirectAnswers['BeginRedirects']>((resolve) =>
+    redirects.execute(first, resolve),
+  );
+  const connections = connectionBounds(config);
+  const listener = await openRedirectListener({ host, port, connections, rule, serveConfig, clock, scheduler, log });
+  // Nobody could ask for a change before.
+  redirects.onNotice(({ redirect }) => listener.use(redirect));
+  const { id, version } = rule;
+  log.info(
+    { id, version, cdnHost: rule.cdnHost, distributionRate: rule.distributionRate },
+    'redirects begin with this',
+  );
+  return { operations, ...listener, ports: { redirectPort: listener.port } };
+}

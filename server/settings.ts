@@ -10,6 +10,7 @@ import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
 import { FORWARD_SETTINGS } from './forward-settings.ts';
 import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
 import { resourceDefaults, resources } from './policy-settings.ts';
+import { CDN_HOST_EXPECTED, isCdnHost } from './redirects/cdn-host.ts';
 import { type CamelKeys, integer, number, oneOf, text } from './setting-schemas.ts';
 
 /** How the text of a flag or variable becomes the value that the file would hold. */
@@ -41,6 +42,8 @@ const GIB = 1_024 * MIB;
 const HOST_MESSAGE = 'must be an IP address or a host name';
 const host = v.pipe(v.string(HOST_MESSAGE), v.check(isHost, HOST_MESSAGE));
 const port = integer(0, 65_535);
+const CDN_HOST_MESSAGE = `must be ${CDN_HOST_EXPECTED}`;
+const cdnHost = v.pipe(v.string(CDN_HOST_MESSAGE), v.check(isCdnHost, CDN_HOST_MESSAGE));
 const flag = v.boolean('must be true or false');
 
 const ORIGIN_MESSAGE = 'must be an origin as browsers send it, like https://app.example.com';
@@ -145,6 +148,12 @@ export const SETTINGS = {
   forward_port: setting('integer', v.exactOptional(port), 'Port of the forward proxy over leases; unset: none'),
   redirect_port: setting('integer', v.exactOptional(port), 'Port of the redirect balancer; unset: none'),
   ...FORWARD_SETTINGS,
+  cdn_host: setting('text', v.optional(cdnHost, 'cdn.example.com'), 'Where redirects lead to at first; then by API'),
+  distribution_rate: setting(
+    'integer',
+    v.optional(integer(1, Number.MAX_SAFE_INTEGER), 10),
+    'One redirect of so many leads to the origin at first; then by API',
+  ),
   outbox_bytes_max: setting(
     'integer',
     v.optional(integer(64 * KIB, GIB), MIB),
