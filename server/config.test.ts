@@ -447,6 +447,41 @@ describe('the operator key', () => {
   });
 });
 
+describe('the forward proxy', () => {
+  const open = ['--gateway-host', '0.0.0.0', '--forward-port', '8080'];
+
+  it('is no open proxy: where others can reach it, keys are needed', () => {
+    expect(problems({ argv: open })).toEqual([
+      '--forward-port: needs --api-keys where --gateway-host is 0.0.0.0, which others can reach: it would be an open proxy',
+    ]);
+    expect(config({ argv: [...open, '--api-keys'] }).forwardPort).toBe(8_080);
+    expect(config({ argv: open.slice(2) }).forwardPort).toBe(8_080);
+    expect(config({ argv: open.slice(0, 2) }).gatewayHost).toBe('0.0.0.0');
+  });
+
+  it('takes lists from flags and variables as from the file', () => {
+    const lists = {
+      forwardAllow: ['10.0.0.0/8', '::1', 'site.internal'],
+      forwardDeniedPorts: [25, 465],
+      forwardBanStatuses: [403],
+    };
+    const argv = ['--forward-allow', '10.0.0.0/8,::1,site.internal', '--forward-denied-ports', '25,465'];
+    expect(config({ argv, env: { LEASEHOLD_FORWARD_BAN_STATUSES: '403' } })).toMatchObject(lists);
+    const file = { forward_allow: lists.forwardAllow, forward_denied_ports: [25, 465], forward_ban_statuses: [403] };
+    expect(config({ file })).toMatchObject(lists);
+  });
+
+  it.each([
+    [['--forward-allow', '10.0.0.0/33'], 'must be an IP address, a range like 10.0.0.0/8, or a host name'],
+    [['--forward-allow', '1.2.3'], 'must be an IP address'],
+    [['--forward-denied-ports', '0'], 'must be an integer from 1 to 65535'],
+    [['--forward-ban-statuses', '200'], 'must be an integer from 400 to 599'],
+    [['--forward-resolve', 'there'], 'must be one of here, upstream'],
+  ])('refuses %j', (argv, message) => {
+    expect(problems({ argv })).toEqual([expect.stringContaining(message)]);
+  });
+});
+
 describe('what is printed', () => {
   it('lists every setting with its default, within 120 columns', () => {
     for (const argv of [['--help'], ['-h'], ['--port', 'x', '--help']]) {
