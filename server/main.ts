@@ -240,7 +240,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   };
-  const parts = { coordinator, leases, access, clock, scheduler, random: Math.random, metrics, log };
+  const parts = { coordinator, leases, state, access, clock, scheduler, random: Math.random, metrics, log };
   const gateway = await openGateway(config, parts).catch(unavailable);
   const transport = await listen(config, { hub, access, log, certificates }).catch(unavailable);
   const build = { version: VERSION, node: process.version, transport: transport.name };

@@ -4,7 +4,10 @@ import type { Access } from './clients/access.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { AddressHealth } from './health/address-health.ts';
+import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
@@ -13,6 +16,8 @@ import type { Metrics } from './metrics/metrics.ts';
 export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  /** Of `leases`, to be looked at only. */
+  readonly state: LeaseState;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -38,13 +43,31 @@ export interface Gateway extends Running {
 }
 
 /** Rejects where a port can't be had; what listened already has been closed. */
-export function openGateway(_config: Config, _parts: GatewayParts): Promise<Gateway> {
-  const running: Running[] = [];
+export function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
+  const addressHealth = openAddressHealth(config, parts);
+  const running: Running[] = [{ drain: () => Promise.resolve(), close: () => addressHealth.stop() }];
   return Promise.resolve({
     operations: [],
-    families: [],
+    families: addressHealth.families(),
     ports: {},
     drain: async (withinMs) => void (await Promise.all(running.map((part) => part.drain(withinMs)))),
     close: async () => void (await Promise.all(running.map((part) => part.close()))),
+  });
+}
+
+/** Always there, since real traffic says what is wrong, too; it probes only where that is configured. */
+function openAddressHealth({ addressHealth: settings }: Config, parts: GatewayParts): AddressHealth {
+  const { coordinator, leases, state, clock, scheduler, random, log } = parts;
+  return new AddressHealth({
+    settings,
+    probe: addressProbe(settings),
+    leases,
+    state,
+    hasRoom: () => state.storage === 'ample' && !coordinator.isOverloaded,
+    clock,
+    scheduler,
+    random,
+    mask: maskAddress,
+    log,
   });
 }

@@ -6,6 +6,7 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as v from 'valibot';
 import { TTL_MAX_MS } from '../protocol/limits.ts';
+import { addressHealth } from './address-health-settings.ts';
 import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
 import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
 import { resourceDefaults, resources } from './policy-settings.ts';
@@ -143,6 +144,11 @@ export const SETTINGS = {
   reverse_port: setting('integer', v.exactOptional(port), 'Port of the reverse proxy; 0: any free one; unset: none'),
   forward_port: setting('integer', v.exactOptional(port), 'Port of the forward proxy over leases; unset: none'),
   redirect_port: setting('integer', v.exactOptional(port), 'Port of the redirect balancer; unset: none'),
+  address_health: setting(
+    'json',
+    v.optional(addressHealth, {}),
+    'Probes of pool addresses, {"type": "tcp"}: see .env.example',
+  ),
   outbox_bytes_max: setting(
     'integer',
     v.optional(integer(64 * KIB, GIB), MIB),
