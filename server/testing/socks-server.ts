@@ -7,8 +7,16 @@ const USER_AND_PASSWORD = 2;
 const DOMAIN = 3;
 const REFUSED = 5;
 
-/** A SOCKS5 proxy for tests (RFC 1928 and 1929, CONNECT only), on a free port of loopback. */
-export async function openSocksServer(credentials?: { readonly user: string; readonly password: string }) {
+export interface SocksServerOptions {
+  /** Both or neither: it asks for no credentials. */
+  readonly user?: string;
+  readonly password?: string;
+  /** On loopback; absent: any free one. */
+  readonly port?: number;
+}
+
+/** A SOCKS5 proxy for tests (RFC 1928 and 1929, CONNECT only). */
+export async function openSocksServer({ user, password, port = 0 }: SocksServerOptions = {}) {
   const sockets = new Set<Socket>();
   const destinations: string[] = [];
   const server = createServer((socket) => {
@@ -19,10 +27,9 @@ export async function openSocksServer(credentials?: { readonly user: string; rea
 
   async function serve(socket: Socket): Promise<void> {
     await message(socket);
-    socket.write(Uint8Array.of(VERSION, credentials ? USER_AND_PASSWORD : NO_CREDENTIALS));
-    if (credentials) {
-      const { user, password } = credentials;
-      const expected = Buffer.concat([Buffer.of(1), counted(user), counted(password)]);
+    socket.write(Uint8Array.of(VERSION, user === undefined ? NO_CREDENTIALS : USER_AND_PASSWORD));
+    if (user !== undefined) {
+      const expected = Buffer.concat([Buffer.of(1), counted(user), counted(password ?? '')]);
       const isRight = expected.equals(await message(socket));
       socket.write(Uint8Array.of(1, isRight ? 0 : 1));
       if (!isRight) return void socket.end();
@@ -30,9 +37,9 @@ export async function openSocksServer(credentials?: { readonly user: string; rea
     const request = await message(socket);
     const host =
       request[3] === DOMAIN ? request.subarray(5, -2).toString() : Array.from(request.subarray(4, -2)).join('.');
-    const port = request.readUInt16BE(request.length - 2);
-    destinations.push(`${host}:${port}`);
-    const onward = connect(port, host);
+    const onwardPort = request.readUInt16BE(request.length - 2);
+    destinations.push(`${host}:${onwardPort}`);
+    const onward = connect(onwardPort, host);
     sockets.add(onward);
     onward.on('close', () => sockets.delete(onward));
     const answer = (code: number) => socket.write(Uint8Array.of(VERSION, code, 0, 1, 0, 0, 0, 0, 0, 0));
@@ -43,7 +50,7 @@ export async function openSocksServer(credentials?: { readonly user: string; rea
     });
   }
 
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     port: portOf(server),
     /** What it was asked to connect to, `host:port` each. */
