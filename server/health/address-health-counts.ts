@@ -29,7 +29,7 @@ export class AddressHealthCounts {
       counter('address_probes_total', 'Probes of pool addresses, by how they ended.', 'result', this.#probes),
       counter(
         'address_health_changes_total',
-        'Addresses that became unhealthy or healthy; withheld: kept in use where unhealthy_share_max are out.',
+        'Addresses that became unhealthy or healthy, or stayed in use at the bound (withheld).',
         'to',
         this.#changes,
       ),
