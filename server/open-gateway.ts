@@ -8,7 +8,10 @@ import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { openRedirectListener } from './gateway/redirect-listener.ts';
+import { AddressHealth } from './health/address-health.ts';
+import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
@@ -20,6 +23,8 @@ export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
   readonly redirects: RedirectPort;
+  /** Of `leases`, to be looked at only. */
+  readonly state: LeaseState;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -46,7 +51,7 @@ export interface Gateway extends Running {
 
 /** Rejects where a port can't be had; what listened already has been closed. */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const running: Gateway[] = [];
+  const running: Gateway[] = [openAddressHealth(config, parts)];
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
   try {
     if (config.redirectPort !== undefined) running.push(await openRedirect(config.redirectPort, config, parts));
@@ -96,4 +101,32 @@ async function openRedirect(port: number, config: Config, parts: GatewayParts): 
     'redirects begin with this',
   );
   return { operations, ...listener, ports: { redirectPort: listener.port } };
+}
+
+/** Always there, since real traffic says what is wrong, too; it probes only where that is configured. */
+function openAddressHealth(
+  { addressHealth: settings }: Config,
+  parts: GatewayParts,
+): Gateway & { readonly health: AddressHealth } {
+  const { coordinator, leases, state, clock, scheduler, random, log } = parts;
+  const health = new AddressHealth({
+    settings,
+    probe: addressProbe(settings),
+    leases,
+    state,
+    hasRoom: () => state.storage === 'ample' && !coordinator.isOverloaded,
+    clock,
+    scheduler,
+    random,
+    mask: maskAddress,
+    log,
+  });
+  return {
+    health,
+    operations: [],
+    families: health.families(),
+    ports: {},
+    drain: () => Promise.resolve(),
+    close: () => health.stop(),
+  };
 }
