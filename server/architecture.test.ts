@@ -32,7 +32,10 @@ const SERVICE_IMPORTS = ['server/coordinator/', ...COMMANDS_AND_TYPES, 'protocol
 const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts', 'server/*/http-*.ts'];
 /** Policies as people write them: in settings, and over HTTP. */
 const POLICY_SETTINGS = 'server/policy-settings.ts';
-const SETTINGS_TABLES = [POLICY_SETTINGS, 'server/forward-settings.ts', 'server/setting-schemas.ts'];
+const SETTINGS_TABLES = [
+  POLICY_SETTINGS,
+  ...['address-health-settings', 'forward-settings', 'setting-schemas'].map((file) => `server/${file}.ts`),
+];
 const POLICY = 'server/lease/policy.ts';
 /** Has the bounds of what may be set. */
 const LIMIT = 'server/clients/token-bucket.ts';
@@ -56,6 +59,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, CDN_HOST, 'protocol/']],
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
   ['server/forward-settings.ts', ['server/setting-schemas.ts']],
+  ['server/address-health-settings.ts', ['server/setting-schemas.ts']],
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
   ['server/exit.ts', []],

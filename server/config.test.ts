@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ADDRESS_HEALTH_FIELDS } from './address-health-settings.ts';
 import { CONFIG_LENGTH_MAX, type Config, loadConfig, POLICIES_CHARACTERS_MAX, VERSION, variableOf } from './config.ts';
 import { BAN_MAX_MS } from './lease/policy.ts';
 import { POLICY_FIELDS } from './policy-settings.ts';
@@ -66,6 +67,18 @@ describe('where settings come from', () => {
       forwardBanStatuses: [],
       cdnHost: 'cdn.example.com',
       distributionRate: 10,
+      addressHealth: {
+        intervalMs: 30_000,
+        jitter: 0.1,
+        timeoutMs: 5_000,
+        concurrencyMax: 100,
+        up: 2,
+        down: 3,
+        trafficDown: 5,
+        ejectionMs: 30_000,
+        ejectionMaxMs: 300_000,
+        unhealthyShareMax: 0.5,
+      },
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',
@@ -523,6 +536,15 @@ describe('.env.example', () => {
     expect(new Set(named)).toEqual(new Set(POLICY_FIELDS));
     const example = /```json\n([^]*?)```/.exec(readme)![1]!;
     expect(config({ file: example }).resources.get(7)).toMatchObject({ maxLeases: 1, banMs: 60_000 });
+  });
+
+  it('lists every field of the health of addresses with its default', () => {
+    const listed = [...text.matchAll(/^# {3}"([a-z_]+)"(?:: ([\d.]+))? {2,}/gm)];
+    expect(listed.map(([, field]) => field)).toEqual(ADDRESS_HEALTH_FIELDS);
+    const given = listed.flatMap(([, field, value]) => (value === undefined ? [] : [[field!, Number(value)]]));
+    const file = { address_health: Object.fromEntries(given) as object };
+    expect(config({ file }).addressHealth).toEqual(config({}).addressHealth);
+    expect(given.length).toBe(Object.keys(config({}).addressHealth).length);
   });
 
   it('changes nothing as it stands', () => {

@@ -242,7 +242,8 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   };
-  const parts = { coordinator, leases, redirects, access, clock, scheduler, random: Math.random, metrics, log };
+  const shared = { coordinator, leases, state, redirects, access };
+  const parts = { ...shared, clock, scheduler, random: Math.random, metrics, log };
   const gateway = await openGateway(config, parts).catch(unavailable);
   clients.onNotice(({ key }) => {
     hub.closeKey(key);

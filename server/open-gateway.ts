@@ -10,10 +10,12 @@ import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { openForwardProxy } from './gateway/forward-proxy.ts';
-import type { AddressReports } from './gateway/forward-route.ts';
 import { ProcessLeases } from './gateway/process-leases.ts';
 import { openRedirectListener } from './gateway/redirect-listener.ts';
+import { AddressHealth } from './health/address-health.ts';
+import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
@@ -25,6 +27,8 @@ export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
   readonly redirects: RedirectPort;
+  /** Of `leases`, to be looked at only. */
+  readonly state: LeaseState;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -54,12 +58,16 @@ export type Gateway = Required<GatewayPart>;
 
 /** Rejects where a port can't be had; what listened already has been closed. */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const running: GatewayPart[] = [];
+  const addressHealth = openAddressHealth(config, parts);
+  const running: GatewayPart[] = [addressHealth];
   const portsOf = () => Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>;
   const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(portsOf())]);
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
   try {
-    if (config.forwardPort !== undefined) running.push(await openForward(config.forwardPort, config, parts, ownPorts));
+    if (config.forwardPort !== undefined) {
+      const around = { health: addressHealth.health, ownPorts };
+      running.push(await openForward(config.forwardPort, config, parts, around));
+    }
     if (config.redirectPort !== undefined) running.push(await openRedirect(config.redirectPort, config, parts));
   } catch (error) {
     await close();
@@ -82,12 +90,12 @@ function connectionBounds(config: Config): ConnectionBounds {
   return { connectionsMax, connectionsPerIpMax, peerOf: clientOfIp };
 }
 
-/** `ownPorts`: of what this process listens on. */
 async function openForward(
   port: number,
   config: Config,
   { coordinator, leases, access, clock, scheduler, metrics, log }: GatewayParts,
-  ownPorts: () => ReadonlySet<number>,
+  /** `ownPorts`: of what this process listens on. */
+  { health, ownPorts }: { readonly health: AddressHealth; readonly ownPorts: () => ReadonlySet<number> },
 ): Promise<GatewayPart> {
   const isOverloaded = () => coordinator.isOverloaded;
   const proxy = await openForwardProxy({
@@ -100,7 +108,8 @@ async function openForward(
     scheduler,
     metrics,
     log,
-    reports: NOBODY_REPORTED_TO,
+    reports: health,
+    mask: maskAddress,
     destinations: {
       allow: config.forwardAllow,
       deniedPorts: config.forwardDeniedPorts,
@@ -125,9 +134,6 @@ async function openForward(
   });
   return { operations: [], ...proxy, ports: { forwardPort: proxy.port } };
 }
-
-/** Until somebody judges the health of addresses by real traffic. */
-const NOBODY_REPORTED_TO: AddressReports = { onAddressFailure() {}, onAddressSuccess() {} };
 
 /** Its operations are served on its own port, too. */
 async function openRedirect(port: number, config: Config, parts: GatewayParts): Promise<GatewayPart> {
@@ -157,4 +163,32 @@ async function openRedirect(port: number, config: Config, parts: GatewayParts): 
     'redirects begin with this',
   );
   return { operations, ...listener, ports: { redirectPort: listener.port } };
+}
+
+/** Always there, since real traffic says what is wrong, too; it probes only where that is configured. */
+function openAddressHealth(
+  { addressHealth: settings }: Config,
+  parts: GatewayParts,
+): GatewayPart & { readonly health: AddressHealth } {
+  const { coordinator, leases, state, clock, scheduler, random, log } = parts;
+  const health = new AddressHealth({
+    settings,
+    probe: addressProbe(settings),
+    leases,
+    state,
+    hasRoom: () => state.storage === 'ample' && !coordinator.isOverloaded,
+    clock,
+    scheduler,
+    random,
+    mask: maskAddress,
+    log,
+  });
+  return {
+    health,
+    operations: [],
+    families: health.families(),
+    ports: {},
+    drain: () => Promise.resolve(),
+    close: () => health.stop(),
+  };
 }

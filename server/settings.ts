@@ -6,6 +6,7 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as v from 'valibot';
 import { TTL_MAX_MS } from '../protocol/limits.ts';
+import { addressHealth } from './address-health-settings.ts';
 import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
 import { FORWARD_SETTINGS } from './forward-settings.ts';
 import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
@@ -153,6 +154,11 @@ export const SETTINGS = {
     'integer',
     v.optional(integer(1, Number.MAX_SAFE_INTEGER), 10),
     'One redirect of so many leads to the origin at first; then by API',
+  ),
+  address_health: setting(
+    'json',
+    v.optional(addressHealth, {}),
+    'Probes of pool addresses, {"type": "tcp"}: see .env.example',
   ),
   outbox_bytes_max: setting(
     'integer',

@@ -11,7 +11,7 @@ import {
   runCoordinator,
   startCoordinator,
 } from '../testing/coordinator-process.ts';
-import { basic, openSite, openUpstream, rawAnswer } from '../testing/forward-run.ts';
+import { basic, deadAddress, openSite, openUpstream, rawAnswer } from '../testing/forward-run.ts';
 import { WireClient } from '../testing/wire-client.ts';
 
 const run = promisify(execFile);
@@ -25,12 +25,12 @@ interface Served {
   readonly admin: (method: string, path: string) => Promise<Record<string, unknown>>;
 }
 
-/** With two real proxies in its pool. */
-async function serve(...flags: string[]): Promise<Served> {
+/** With two real proxies in its pool, in front of the addresses `more`. */
+async function serve(flags: readonly string[] = [], more: readonly string[] = []): Promise<Served> {
   const upstreams = await Promise.all([1, 2].map(() => openUpstream({ user: 'exit', password: 'hidden-word' })));
   const addresses = upstreams.map(({ address }) => address);
-  const pool = addresses.map((address, index) => {
-    return { address, country: ['US', 'DE'][index], rpw: 0, resource_ids: [7] };
+  const pool = [...addresses, ...more].map((address, index) => {
+    return { address, country: ['US', 'DE'][index] ?? 'FR', rpw: 0, resource_ids: [7] };
   });
   const { dir, poolFile } = await dataFolder(pool);
   const own = ['--data-dir', dir, '--pool', poolFile, '--forward-port', '0', '--forward-allow', '127.0.0.1'];
@@ -110,6 +110,21 @@ it('cuts a tunnel when its lease is revoked, and leaves no secret in its log', a
   expect(coordinator.output.join('\n')).not.toContain('hidden-word');
 });
 
+it('takes an address out of the pool that refuses, in the very request that finds it so', async () => {
+  const site = await openSite((_incoming, response) => response.end('page'));
+  const dead = await deadAddress();
+  const { curl, admin, coordinator } = await serve([], [dead]);
+  const refused = await curl('user-resource-7-country-fr', `http://127.0.0.1:${site}/`);
+  expect(JSON.parse(refused)).toMatchObject({ code: 502, reason: 'upstream_unreachable' });
+  const { addresses } = (await admin('GET', '/v1/addresses')) as { addresses: Record<string, unknown>[] };
+  expect(addresses.find(({ address }) => address === dead)).toMatchObject({ healthy: false });
+  expect(JSON.parse(await curl('user-resource-7-country-fr', `http://127.0.0.1:${site}/`))).toMatchObject({
+    code: 503,
+    why: { states: { unhealthy: 1 } },
+  });
+  expect(coordinator.output.join('\n')).toContain(dead);
+});
+
 it('counts what it does for Prometheus, and ends with the coordinator', async () => {
   const site = await openSite((_incoming, response) => response.end('page'));
   const served = await serve();
@@ -129,7 +144,7 @@ it('counts what it does for Prometheus, and ends with the coordinator', async ()
 
 it('is never asked through itself, nor for the HTTP API beside it', async () => {
   const adminPort = await reusablePort();
-  const { forwardPort } = await serve('--admin-port', String(adminPort));
+  const { forwardPort } = await serve(['--admin-port', String(adminPort)]);
   for (const port of [forwardPort, adminPort]) {
     const head = `Host: a\r\n${basic('user-resource-7')}Connection: close\r\n\r\n`;
     const { status } = await rawAnswer(forwardPort, `GET http://127.0.0.1:${port}/v1/addresses HTTP/1.1\r\n${head}`);

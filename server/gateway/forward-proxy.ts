@@ -10,6 +10,8 @@ import type { Outcome } from '../../protocol/codes.ts';
 import type { ConnectionBounds } from '../admin/connections.ts';
 import { rawProblem } from '../admin/unreadable.ts';
 import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
+import type { Fault } from '../health/probes.ts';
+import type { Upstream } from '../health/upstream.ts';
 import type { Family } from '../metrics/family.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { onAbort } from './abort.ts';
@@ -25,7 +27,7 @@ import type { LeaseEndReason, LeaseSource } from './lease-source.ts';
 import { type Exchanged, exchange, isRepeatable } from './plain-request.ts';
 import { CLIENT_GONE, type GatewayLog, logRequest } from './request-line.ts';
 import { tunnel, WaitingClient } from './tunnel.ts';
-import { proxyAuthorization, type Upstream, type UpstreamFault } from './upstream.ts';
+import { isHttp, proxyHeaders } from './upstream.ts';
 
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n';
 /** A client that was refused a tunnel is given so long to read why. */
@@ -43,6 +45,8 @@ export interface ForwardProxyOptions {
   readonly metrics: Pick<Metrics, 'rateLimited'>;
   readonly log: GatewayLog;
   readonly reports: AddressReports;
+  /** An address without its credentials. */
+  readonly mask: (address: string) => string;
   /** What this proxy doesn't know by itself. */
   readonly destinations: Omit<DestinationsOptions, 'scheduler'>;
   readonly settings: ForwardProxySettings;
@@ -151,11 +155,13 @@ class ForwardServer {
     this.#banStatuses = new Set(settings.banStatuses);
     this.#tools = {
       held: this.held,
+      clock: options.clock,
       scheduler,
       log: options.log,
       reports: options.reports,
       retriesMax: settings.retries,
       connectTimeoutMs: settings.connectTimeoutMs,
+      mask: options.mask,
       ca: options.ca,
       onRetry: this.counts.retry,
     };
@@ -230,7 +236,7 @@ class ForwardServer {
       socket,
       path: isTold ? `http://${target.authority}${target.path === '*' ? '' : target.path}` : target.path,
       authority: target.authority,
-      proxyHeaders: isTold ? proxyAuthorization(upstream) : {},
+      proxyHeaders: isTold ? proxyHeaders(upstream) : {},
       responseTimeoutMs: settings.responseTimeoutMs,
       scheduler,
       signal: abort.signal,
@@ -238,14 +244,12 @@ class ForwardServer {
     offEnded();
     offGone();
     const { type } = exchanged;
-    const outcome = this.#outcomeOf(exchanged, abort.signal.aborted);
-    held.done({ outcome, requests: 1, isSpent: outcome === 'banned' || type === 'broken' || type === 'proxy_auth' });
     const { addressId } = held.lease;
     if (isTold && type === 'answered') reports.onAddressSuccess(addressId);
     // Behind a tunnel it is as likely the destination.
-    else if (isTold && type !== 'aborted' && type !== 'answered') {
-      reports.onAddressFailure(addressId, refusalOf(type).reason as UpstreamFault['reason']);
-    }
+    else if (isTold && type !== 'answered' && type !== 'aborted') reports.onAddressFailure(addressId, FAULTS[type]);
+    const outcome = this.#outcomeOf(exchanged, abort.signal.aborted);
+    held.done({ outcome, requests: 1, isSpent: outcome === 'banned' || type === 'broken' || type === 'proxy_auth' });
     return exchanged;
   }
 
@@ -260,8 +264,8 @@ class ForwardServer {
   }
 
   /** Whether the address is sent the request itself, and not just asked for a tunnel to where it goes. */
-  #isTold({ kind }: Upstream): boolean {
-    return this.#options.destinations.resolve === 'upstream' && (kind === 'http' || kind === 'https');
+  #isTold(upstream: Upstream): boolean {
+    return this.#options.destinations.resolve === 'upstream' && isHttp(upstream);
   }
 
   // ---- tunnels
@@ -355,6 +359,9 @@ class ForwardServer {
     };
   }
 }
+
+/** What it says of an address that is sent requests themselves; of a silent one it may be the site that is slow. */
+const FAULTS = { broken: 'reset', silent: 'failed', proxy_auth: 'proxy' } as const satisfies Record<string, Fault>;
 
 function refusalOf(type: Exclude<Exchanged['type'], 'answered'>): Refusal {
   switch (type) {

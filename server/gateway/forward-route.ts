@@ -4,7 +4,9 @@
  */
 import type { Socket } from 'node:net';
 import type { Where } from '../../protocol/where.ts';
-import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
+import type { Fault } from '../health/probes.ts';
+import { parseUpstream, type Upstream } from '../health/upstream.ts';
 import type { Owner } from '../lease/holder.ts';
 import type { Destination } from './destination.ts';
 import { leaseRefusal, type Refusal, refusal } from './forward-errors.ts';
@@ -12,23 +14,25 @@ import type { Held, HeldLeases } from './held-leases.ts';
 import type { LeaseAsk } from './lease-source.ts';
 import type { Wanted } from './proxy-parameters.ts';
 import type { GatewayLog } from './request-line.ts';
-import { failed, type Opened, openThrough, readUpstream, type Upstream, type UpstreamFault } from './upstream.ts';
+import { failed, type Opened, openThrough } from './upstream.ts';
 
 /** What becomes of addresses in use, for whoever judges their health. */
 export interface AddressReports {
-  /** It refused or stayed silent; `reason` is the word that the client was told. */
-  onAddressFailure(addressId: number, reason: UpstreamFault['reason']): void;
-  /** It took a connection, and got through. */
-  onAddressSuccess(addressId: number): void;
+  onAddressFailure(addressId: number, reason: Fault): void;
+  /** It got through, after `latencyMs` where that is known. */
+  onAddressSuccess(addressId: number, latencyMs?: number): void;
 }
 
 export interface RouteTools {
   readonly held: HeldLeases;
+  readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly log: Pick<GatewayLog, 'warn'>;
   readonly reports: AddressReports;
   readonly retriesMax: number;
   readonly connectTimeoutMs: number;
+  /** An address without its credentials. */
+  readonly mask: (address: string) => string;
   readonly ca: string | undefined;
   readonly onRetry: () => void;
 }
@@ -62,7 +66,7 @@ export class ForwardRoute {
   /** Addresses that didn't get us through. */
   readonly #tried: string[] = [];
   /** Of the last of them. */
-  #lastFailure: { readonly addressId: number; readonly refusal: Refusal } | undefined;
+  #lastFailure: { readonly address: string; readonly refusal: Refusal } | undefined;
   retries = 0;
   /** The last address, for people. */
   target: string | undefined;
@@ -88,12 +92,15 @@ export class ForwardRoute {
         return { type: 'gone' };
       }
       this.#sayIfAgain(held);
-      const upstream = readUpstream(held.lease.address.address);
-      this.target = upstream?.shown;
+      const upstream = parseUpstream(held.lease.address.address);
+      this.target = this.#tools.mask(held.lease.address.address);
+      const startMs = this.#tools.clock.nowMs();
       const opened = await this.#open(held, upstream);
       if (opened.type === 'open') {
         // Of a SOCKS or tunnelled way, since then the address has answered; of the other its answer says it.
-        if (this.#journey.destinationFor(upstream!)) this.#tools.reports.onAddressSuccess(held.lease.addressId);
+        const { reports, clock } = this.#tools;
+        const isThrough = this.#journey.destinationFor(upstream!) !== undefined;
+        if (isThrough) reports.onAddressSuccess(held.lease.addressId, clock.nowMs() - startMs);
         return { type: 'leg', leg: { held, upstream: upstream!, socket: opened.socket } };
       }
       if (opened.type === 'aborted') {
@@ -104,8 +111,9 @@ export class ForwardRoute {
         continue;
       }
       const { fault } = opened;
+      // Before it is handed back, so that nobody in line is given it in between.
+      if (fault.fault) this.#tools.reports.onAddressFailure(held.lease.addressId, fault.fault);
       held.done({ outcome: 'failed', requests: 1, isSpent: true });
-      if (fault.isOfAddress) this.#tools.reports.onAddressFailure(held.lease.addressId, fault.reason);
       const failure = this.failedBy(held, refusal(fault.reason, fault.message));
       if (!fault.mayRetry || !this.mayRetry) return failure;
     }
@@ -114,7 +122,7 @@ export class ForwardRoute {
   /** `held` is not asked for again, and `why` is the answer where there is no other. */
   failedBy({ lease }: Held, why: Refusal): NotReached {
     this.#tried.push(lease.address.address);
-    this.#lastFailure = { addressId: lease.addressId, refusal: why };
+    this.#lastFailure = { address: lease.address.address, refusal: why };
     return { type: 'not_reached', refusal: why };
   }
 
@@ -135,14 +143,14 @@ export class ForwardRoute {
     if (this.#lastFailure === undefined) return;
     this.retries += 1;
     this.#tools.onRetry();
-    const { addressId, refusal: why } = this.#lastFailure;
-    // By their ids: the addresses themselves hold credentials.
-    const between = { from_address_id: addressId, to_address_id: lease.addressId };
-    this.#tools.log.warn({ ...between, reason: why.reason, retry: this.retries }, 'tried again on another address');
+    const { address, refusal: why } = this.#lastFailure;
+    const { mask, log } = this.#tools;
+    const between = { from: mask(address), to: mask(lease.address.address) };
+    log.warn({ via: 'forward', ...between, reason: why.reason, retry: this.retries }, 'tried again on another address');
   }
 
   async #open(held: Held, upstream: Upstream | undefined): Promise<Opened> {
-    if (!upstream) return failed('upstream_unreachable', 'the pool record has no address of a proxy');
+    if (!upstream) return failed('upstream_unreachable', 'the pool record has no address of a proxy', 'failed');
     const { scheduler, connectTimeoutMs: timeoutMs, ca } = this.#tools;
     const { gone, destinationFor } = this.#journey;
     const abort = new AbortController();

@@ -2,8 +2,9 @@
 import type { Socket } from 'node:net';
 import { SocksClient } from 'socks';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { Upstream } from '../health/upstream.ts';
 import type { Destination } from './destination.ts';
-import { authFailed, failed, type Opened, type Upstream } from './upstream.ts';
+import { authFailed, failed, type Opened } from './upstream.ts';
 
 const AUTHENTICATION = /authentication/i;
 /** What the proxy itself said of the destination. */
@@ -22,7 +23,7 @@ export async function socksConnect(
       proxy: {
         host: upstream.host,
         port: upstream.port,
-        type: upstream.kind === 'socks4' ? 4 : 5,
+        type: upstream.scheme === 'socks4' ? 4 : 5,
         ...(user === undefined ? {} : { userId: user }),
         ...(password === undefined ? {} : { password }),
       },
@@ -33,9 +34,9 @@ export async function socksConnect(
   } catch (error) {
     const { message } = error as Error;
     if (AUTHENTICATION.test(message)) return authFailed();
-    if (!REJECTED.test(message)) return failed('upstream_broken', 'the address gave no SOCKS answer');
+    if (!REJECTED.test(message)) return failed('upstream_broken', 'the address gave no SOCKS answer', 'reset');
     // The destination's doing as often as the address's.
-    const fault = { reason: 'upstream_refused', isOfAddress: false, mayRetry: true } as const;
+    const fault = { reason: 'upstream_refused', fault: undefined, mayRetry: true } as const;
     return { type: 'failed', fault: { ...fault, message: 'the address could not connect to the destination' } };
   }
   await keptUntilRead(socket, scheduler);

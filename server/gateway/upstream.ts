@@ -3,29 +3,19 @@ import { request as httpRequest } from 'node:http';
 import { connect, isIP, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import { type Fault, faultOf } from '../health/probes.ts';
+import { proxyAuthorization, type Upstream } from '../health/upstream.ts';
 import { onAbort } from './abort.ts';
 import type { Destination } from './destination.ts';
 import type { ForwardError } from './forward-errors.ts';
 import { socksConnect } from './upstream-socks.ts';
 
-/** A pool record's `address`, taken apart. */
-export interface Upstream {
-  readonly kind: 'http' | 'https' | 'socks4' | 'socks5';
-  /** IPv6 without brackets. */
-  readonly host: string;
-  readonly port: number;
-  /** Undefined: it asks for none. */
-  readonly credentials: { readonly user: string; readonly password: string } | undefined;
-  /** For people: without credentials. */
-  readonly shown: string;
-}
-
 /** Why an address didn't get us through. */
 export interface UpstreamFault {
   readonly reason: Extract<ForwardError, `upstream_${string}`>;
   readonly message: string;
-  /** It is the address itself that refuses or stays silent, and not what lies behind it. */
-  readonly isOfAddress: boolean;
+  /** What it says of the address; undefined: nothing, since it is about what lies behind it. */
+  readonly fault: Fault | undefined;
   /** Another address may do better. */
   readonly mayRetry: boolean;
 }
@@ -45,39 +35,6 @@ export interface OpenOptions {
   readonly ca?: string | undefined;
 }
 
-const KINDS: Readonly<Record<string, readonly [kind: Upstream['kind'], port: number]>> = {
-  'http:': ['http', 80],
-  'https:': ['https', 443],
-  'socks4:': ['socks4', 1_080],
-  'socks4a:': ['socks4', 1_080],
-  'socks5:': ['socks5', 1_080],
-  'socks5h:': ['socks5', 1_080],
-};
-
-/** Undefined: no proxy can be made of it. */
-export function readUpstream(address: string): Upstream | undefined {
-  const text = address.includes('://') ? address : `http://${address}`;
-  if (!URL.canParse(text)) return undefined;
-  const url = new URL(text);
-  const [kind, usualPort] = KINDS[url.protocol] ?? [];
-  if (kind === undefined || usualPort === undefined || url.hostname === '') return undefined;
-  const port = url.port === '' ? usualPort : Number(url.port);
-  const credentials = { user: decoded(url.username), password: decoded(url.password) };
-  return {
-    kind,
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port,
-    credentials: url.username === '' && url.password === '' ? undefined : credentials,
-    shown: `${kind}://${url.hostname}:${port}`,
-  };
-}
-
-export function proxyAuthorization({ credentials }: Upstream): Record<string, string> {
-  if (credentials === undefined) return {};
-  const basic = Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64');
-  return { 'Proxy-Authorization': `Basic ${basic}` };
-}
-
 /**
  * A socket on which `destination` listens, or, where there is none, the upstream itself. It has a listener for errors, behind
  * each of which `close` follows.
@@ -90,6 +47,7 @@ export function openThrough(
   return new Promise((resolve) => {
     let isSettled = false;
     const socket = dial(upstream, ca);
+    let isConnected = false;
     const settle = (opened: Opened) => {
       if (isSettled) return;
       isSettled = true;
@@ -98,26 +56,37 @@ export function openThrough(
       if (opened.type !== 'open') socket.destroy();
       resolve(opened);
     };
-    const cancel = scheduler.setTimer(timeoutMs, () => settle(failed('upstream_timeout', 'the address stayed silent')));
+    const cancel = scheduler.setTimer(timeoutMs, () => {
+      // Behind a connection it may be the destination that is waited for.
+      settle(failed('upstream_timeout', 'the address stayed silent', isConnected ? 'failed' : 'timeout'));
+    });
     const off = onAbort(signal, () => settle({ type: 'aborted' }));
-    const unreachable = failed('upstream_unreachable', 'the address could not be connected to');
-    socket.on('error', () => settle(unreachable));
-    socket.once('close', () => settle(unreachable));
-    socket.once(upstream.kind === 'https' ? 'secureConnect' : 'connect', () => {
+    const unreachable = (fault: Fault) => {
+      settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
+    };
+    socket.on('error', (error) => unreachable(isConnected ? 'reset' : faultOf(error)));
+    socket.once('close', () => unreachable('reset'));
+    socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
       if (isSettled) return;
+      isConnected = true;
       socket.setNoDelay(true);
       if (destination === undefined) settle({ type: 'open', socket });
-      else if (upstream.kind === 'http' || upstream.kind === 'https') {
+      else if (isHttp(upstream)) {
         httpConnect(socket, upstream, destination, settle);
       } else void socksConnect(socket, upstream, destination, { timeoutMs, scheduler }).then(settle);
     });
   });
 }
 
-function dial({ kind, host, port }: Upstream, ca: string | undefined): Socket {
+/** Whether it is asked by HTTP, with TLS or without. */
+export function isHttp({ scheme }: Upstream): boolean {
+  return scheme === 'http' || scheme === 'https';
+}
+
+function dial({ scheme, host, port }: Upstream, ca: string | undefined): Socket {
   // Either side may be done first, and the other still have something to say.
   const options = { host, port, allowHalfOpen: true };
-  if (kind !== 'https') return connect(options);
+  if (scheme !== 'https') return connect(options);
   const trust = ca === undefined ? {} : { ca };
   return connectTls({ ...options, ...trust, ...(isIP(host) === 0 ? { servername: host } : {}) });
 }
@@ -132,10 +101,12 @@ function httpConnect(
   const request = httpRequest({
     method: 'CONNECT',
     path: authority,
-    headers: { Host: authority, Connection: 'keep-alive', ...proxyAuthorization(upstream) },
+    headers: { Host: authority, Connection: 'keep-alive', ...proxyHeaders(upstream) },
     createConnection: () => socket,
   });
-  request.once('error', () => settle(failed('upstream_broken', 'the address gave no HTTP answer')));
+  request.once('error', (error) => {
+    settle(failed('upstream_broken', 'the address gave no HTTP answer', faultOf(error)));
+  });
   request.once('connect', ({ statusCode = 0 }, _socket, head) => {
     if (statusCode >= 200 && statusCode < 300) {
       if (head.length > 0) socket.unshift(head);
@@ -152,21 +123,23 @@ function connectRefused(status: number): Opened {
   // Busy, or in trouble with the destination: what another address may not be.
   const mayRetry = status === 429 || status >= 500;
   const message = `the address refused to connect to the destination: ${status}`;
-  return { type: 'failed', fault: { reason: 'upstream_refused', message, isOfAddress: false, mayRetry } };
+  return { type: 'failed', fault: { reason: 'upstream_refused', message, fault: undefined, mayRetry } };
+}
+
+/** What an HTTP proxy is told beside the request. */
+export function proxyHeaders(upstream: Upstream): Record<string, string> {
+  const authorization = proxyAuthorization(upstream);
+  return authorization === undefined ? {} : { 'Proxy-Authorization': authorization };
 }
 
 export function authFailed(): Opened & { type: 'failed' } {
-  return failed('upstream_auth', 'the address does not take the credentials of its pool record');
+  return failed('upstream_auth', 'the address does not take the credentials of its pool record', 'proxy');
 }
 
-export function failed(reason: UpstreamFault['reason'], message: string): Opened & { type: 'failed' } {
-  return { type: 'failed', fault: { reason, message, isOfAddress: true, mayRetry: true } };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+export function failed(
+  reason: UpstreamFault['reason'],
+  message: string,
+  fault: Fault,
+): Opened & { readonly type: 'failed' } {
+  return { type: 'failed', fault: { reason, message, fault, mayRetry: true } };
 }

@@ -11,6 +11,7 @@ import {
   type ForwardProxySettings,
   openForwardProxy,
 } from '../gateway/forward-proxy.ts';
+import { maskAddress } from '../lease/masking.ts';
 import type { TestCertificate } from './certificates.ts';
 import { FixedLeases } from './fixed-leases.ts';
 import { openAccess } from './open-access.ts';
@@ -88,6 +89,7 @@ export async function runForwardProxy(
       banStatuses: [],
       ...options.settings,
     },
+    mask: maskAddress,
     ca: options.ca,
   });
   onTestFinished(() => proxy.close());

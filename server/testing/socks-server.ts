@@ -3,14 +3,16 @@ import { connect, createServer, type Socket } from 'node:net';
 
 export interface SocksServer {
   readonly port: number;
-  /** `host:port` of each CONNECT, as it was asked for. */
-  readonly asked: readonly string[];
+  /** What it was asked to connect to, `host:port` each. */
+  readonly destinations: readonly string[];
   close(): Promise<void>;
 }
 
 export interface SocksServerOptions {
   readonly user?: string;
   readonly password?: string;
+  /** On loopback; absent: any free one. */
+  readonly port?: number;
   /** Goes to the client in one piece with the reply, as if the destination had been very quick. */
   readonly greeting?: string;
   /** Where names lead to. */
@@ -18,18 +20,18 @@ export interface SocksServerOptions {
 }
 
 export async function openSocksServer(options: SocksServerOptions = {}): Promise<SocksServer> {
-  const asked: string[] = [];
+  const destinations: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.once('close', () => sockets.delete(socket));
-    void serve(socket, options, asked).catch(() => socket.destroy());
+    void serve(socket, options, destinations).catch(() => socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve));
   return {
     port: (server.address() as { port: number }).port,
-    asked,
+    destinations,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -43,7 +45,7 @@ const NO_AUTHENTICATION = 0;
 const PASSWORD = 2;
 const CONNECTION_REFUSED = 5;
 
-async function serve(socket: Socket, options: SocksServerOptions, asked: string[]): Promise<void> {
+async function serve(socket: Socket, options: SocksServerOptions, destinations: string[]): Promise<void> {
   const { user, password, greeting = '', resolve = (name) => name } = options;
   const take = reader(socket);
   const [, methodCount = 0] = await take(2);
@@ -61,7 +63,7 @@ async function serve(socket: Socket, options: SocksServerOptions, asked: string[
   const [, , , kind] = await take(4);
   const host = await hostOf(kind!, take);
   const port = (await take(2)).readUInt16BE();
-  asked.push(`${host}:${port}`);
+  destinations.push(`${host}:${port}`);
   const target = connect({ host: resolve(host), port, allowHalfOpen: true });
   const reply = (code: number) => Buffer.from([VERSION, code, 0, 1, 0, 0, 0, 0, 0, 0]);
   target.once('error', () => socket.end(reply(CONNECTION_REFUSED)));
