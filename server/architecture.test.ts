@@ -30,7 +30,10 @@ const SERVICE_IMPORTS = ['server/coordinator/', ...COMMANDS_AND_TYPES, 'protocol
 const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts', 'server/*/http-*.ts'];
 /** Policies as people write them: in settings, and over HTTP. */
 const POLICY_SETTINGS = 'server/policy-settings.ts';
-const SETTINGS_TABLES = [POLICY_SETTINGS, 'server/setting-schemas.ts'];
+/** What the reverse proxy is told, as people write it. */
+const ROUTE_SETTINGS = 'server/route-settings.ts';
+const SETTINGS_TABLES = [POLICY_SETTINGS, ROUTE_SETTINGS, 'server/setting-schemas.ts'];
+const ROUTE = 'server/gateway/route.ts';
 const POLICY = 'server/lease/policy.ts';
 /** Has the bounds of what may be set. */
 const LIMIT = 'server/clients/token-bucket.ts';
@@ -49,7 +52,8 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     'server/config.ts',
     [...SETTINGS_TABLES, 'server/settings.ts', 'server/lease/parse-json.ts', POLICY, 'protocol/frame-fault.ts'],
   ],
-  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, 'protocol/']],
+  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, `type ${ROUTE}`, 'protocol/']],
+  [ROUTE_SETTINGS, ['server/setting-schemas.ts', `type ${ROUTE}`, 'protocol/']],
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
@@ -71,7 +75,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   [
     'server/open-gateway.ts',
     [
-      ...['config', 'logger'].map((file) => `server/${file}.ts`),
+      ...['config', 'logger', 'route-settings'].map((file) => `server/${file}.ts`),
       ...['admin', 'clients', 'coordinator', 'gateway', 'health', 'lease', 'metrics'].map((part) => `server/${part}/`),
     ],
   ],

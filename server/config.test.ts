@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CONFIG_LENGTH_MAX, type Config, loadConfig, POLICIES_CHARACTERS_MAX, VERSION, variableOf } from './config.ts';
 import { BAN_MAX_MS } from './lease/policy.ts';
 import { POLICY_FIELDS } from './policy-settings.ts';
+import { ROUTE_POLICY_FIELDS } from './route-settings.ts';
 import { defaultText, isLoopback, SETTING_NAMES } from './settings.ts';
 
 interface Given {
@@ -52,6 +53,8 @@ describe('where settings come from', () => {
       adminHost: '127.0.0.1',
       adminPort: 7_401,
       gatewayHost: '127.0.0.1',
+      routes: [],
+      trustedProxies: [],
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',
@@ -464,6 +467,11 @@ describe('.env.example', () => {
     expect(new Set(named)).toEqual(new Set(POLICY_FIELDS));
     const example = /```json\n([^]*?)```/.exec(readme)![1]!;
     expect(config({ file: example }).resources.get(7)).toMatchObject({ maxLeases: 1, banMs: 60_000 });
+  });
+
+  it('lists every field of a route', () => {
+    const listed = [...text.matchAll(/^# {5}([a-z_]+) {2,}/gm)].map(([, field]) => field);
+    expect(new Set(listed)).toEqual(new Set(ROUTE_POLICY_FIELDS));
   });
 
   it('changes nothing as it stands', () => {

@@ -1,14 +1,17 @@
 /** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
 import type { Operation } from './admin/operation.ts';
 import type { Access } from './clients/access.ts';
+import { clientOfIp } from './clients/client-id.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { openReverseProxy } from './gateway/reverse-proxy.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import type { LeaseState } from './lease/state.ts';
-import type { Logger } from './logger.ts';
+import { flatLogger, type Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import { networkList } from './route-settings.ts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
@@ -38,13 +41,44 @@ export interface Gateway extends Running {
 }
 
 /** Rejects where a port can't be had; what listened already has been closed. */
-export function openGateway(_config: Config, _parts: GatewayParts): Promise<Gateway> {
+export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
+  const { clock, scheduler, random } = parts;
+  const log = flatLogger(parts.log);
   const running: Running[] = [];
-  return Promise.resolve({
+  const families: Family[] = [];
+  const ports: Record<string, number> = {};
+  const close = async () => void (await Promise.all(running.map((part) => part.close())));
+  const connections = {
+    connectionsMax: config.httpConnectionsMax,
+    connectionsPerIpMax: config.httpConnectionsPerIpMax,
+    peerOf: clientOfIp,
+  };
+  try {
+    if (config.reversePort !== undefined) {
+      const reverse = await openReverseProxy({
+        host: config.gatewayHost,
+        port: config.reversePort,
+        routes: config.routes,
+        connections,
+        trustedProxies: networkList(config.trustedProxies),
+        clock,
+        scheduler,
+        random,
+        log,
+      });
+      running.push(reverse);
+      families.push(...reverse.families);
+      ports['reversePort'] = reverse.port;
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
     operations: [],
-    families: [],
-    ports: {},
+    families,
+    ports,
     drain: async (withinMs) => void (await Promise.all(running.map((part) => part.drain(withinMs)))),
-    close: async () => void (await Promise.all(running.map((part) => part.close()))),
-  });
+    close,
+  };
 }

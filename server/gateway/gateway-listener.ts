@@ -4,7 +4,7 @@
  * the last two are node's own parser's doing).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
 import { boundConnections, type ConnectionBounds } from '../admin/connections.ts';
@@ -18,6 +18,8 @@ const TIMEOUTS_CHECK_MS = 1_000;
 const IDLE_TIMEOUT_MS = 120_000;
 /** Between requests: longer than what usually stands in front of a proxy keeps its own, so that it closes first. */
 const KEEP_ALIVE_MS = 75_000;
+/** Requests on a connection that wait for the one before them to be answered. */
+const PIPELINED_MAX = 100;
 /** Connections that wait to be accepted; the kernel has a bound of its own. */
 const BACKLOG = 4_096;
 
@@ -64,9 +66,10 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
   const listener = makeListener(bounds, undefined);
   const { server } = listener;
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+  const inTurn = answerInTurn();
   server.on('request', (request, response) => {
     const fault = headFault(request);
-    if (fault === undefined) return onRequest(request, response);
+    if (fault === undefined) return inTurn(request, response, onRequest);
     onUnreadable(400);
     answerProblem(response, 400, fault);
   });
@@ -94,6 +97,28 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
       server.closeIdleConnections();
     },
     close: () => listener.close(),
+  };
+}
+
+/**
+ * Requests that a client sends ahead of their turn (pipelining) are begun one after the other, as they are answered: begun at
+ * once, those behind one whose client goes away would never be told of it. More than a few of them cut the connection.
+ */
+function answerInTurn() {
+  const waiting = new WeakMap<Socket, number>();
+  return (request: IncomingMessage, response: ServerResponse, begin: GatewayListenerOptions['onRequest']): void => {
+    const { socket } = request;
+    if (response.socket) return begin(request, response);
+    const count = (waiting.get(socket) ?? 0) + 1;
+    if (count > PIPELINED_MAX) {
+      socket.destroy();
+      return;
+    }
+    waiting.set(socket, count);
+    response.once('socket', () => {
+      waiting.set(socket, waiting.get(socket)! - 1);
+      begin(request, response);
+    });
   };
 }
 
