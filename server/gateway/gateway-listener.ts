@@ -124,8 +124,13 @@ function answerInTurn() {
 
 function headFault({ rawHeaders }: IncomingMessage): string | undefined {
   let hosts = 0;
+  let codings = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    if (rawHeaders[index]!.length === 'host'.length && rawHeaders[index]!.toLowerCase() === 'host') hosts += 1;
+    const { length } = rawHeaders[index]!;
+    if (length === 'host'.length) hosts += Number(rawHeaders[index]!.toLowerCase() === 'host');
+    if (length !== 'transfer-encoding'.length || rawHeaders[index]!.toLowerCase() !== 'transfer-encoding') continue;
+    codings += 1;
+    if (codings > 1 || rawHeaders[index + 1]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding: only chunked';
   }
   return hosts > 1 ? 'Host: given twice' : undefined;
 }

@@ -86,8 +86,8 @@ export function readDestination(url: string, hostHeader: string | undefined): Re
   let rest = url;
   let authority = hostHeader;
   if (!url.startsWith('/')) {
-    const [, said, behind] = /^https?:\/\/([^/?#@]*)([^]*)$/i.exec(url) ?? [];
-    if (said === undefined || behind === undefined || said === '') {
+    const [, said, behind] = /^https?:\/\/([^/?#@]+)((?:[/?#][^]*)?)$/i.exec(url) ?? [];
+    if (said === undefined || behind === undefined) {
       return { ok: false, fault: 'the request must be for a path, or a URL of http' };
     }
     authority = said;
