@@ -26,6 +26,15 @@ function valuesOf({ rawHeaders }: Echo, name: string): string[] {
   return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === name);
 }
 
+const HOP_HEADERS = [
+  ['Connection', 'X-Hop'],
+  ['X-Hop', '1'],
+  ['Keep-Alive', 'timeout=77'],
+  ['Proxy-Authenticate', 'Basic'],
+  ['Set-Cookie', 'a=1'],
+  ['Set-Cookie', 'b=2'],
+].flat();
+
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -62,10 +71,7 @@ it('goes on with what a trusted proxy says of the way', async () => {
 
 it('keeps headers of one connection to that connection, both ways', async () => {
   const target = await startTarget((asked, response) => {
-    response.writeHead(200, [
-      ...['Connection', 'X-Hop', 'X-Hop', '1', 'Keep-Alive', 'timeout=77', 'Proxy-Authenticate', 'Basic'],
-      ...['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Got', JSON.stringify(asked.rawHeaders)],
-    ]);
+    response.writeHead(200, [...HOP_HEADERS, 'X-Got', JSON.stringify(asked.rawHeaders)]);
     response.end();
   });
   const { port } = await serveReverse({ routes: [{ targets: [target.name] }] });
@@ -403,7 +409,7 @@ it('keeps a client with one target by its cookie', async () => {
   const names = targets.map(({ name }) => name);
   const { url } = await serveReverse({ routes: [{ targets: names, strategy: 'sticky', sticky_cookie: 'sid' }] });
   for (let round = 0; round < 10; round += 1) await fetch(url, { headers: { Cookie: 'a=b; sid=42' } });
-  expect(targets.map(({ hits }) => hits).sort()).toEqual([0, 0, 10]);
+  expect(targets.map(({ hits }) => hits).toSorted((a, b) => a - b)).toEqual([0, 0, 10]);
 });
 
 it('notices that a target is the proxy itself', async () => {

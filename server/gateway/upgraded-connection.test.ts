@@ -46,7 +46,7 @@ it('passes a WebSocket through, both ways, and its close', async () => {
   const target = await startTarget();
   const server = new WebSocketServer({ server: target.server });
   server.on('connection', (socket, request) => {
-    socket.send(`${request.url} ${request.headers['x-forwarded-for']}`);
+    socket.send(`${request.url} ${String(request.headers['x-forwarded-for'])}`);
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   });
   const { port, line } = await serveReverse({ routes: [{ targets: [target.name] }] });

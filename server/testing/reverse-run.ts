@@ -25,7 +25,7 @@ export interface ReverseRun {
   readonly url: string;
   readonly lines: readonly LogLine[];
   /** Resolves with the first line, of those to come too, that has all of `fields`. */
-  line(fields: Record<string, unknown>): Promise<LogLine>;
+  readonly line: (fields: Record<string, unknown>) => Promise<LogLine>;
 }
 
 export interface ReverseRunOptions {
