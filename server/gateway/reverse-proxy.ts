@@ -1,6 +1,6 @@
 /** The reverse proxy: requests of any HTTP client to the targets of the route that they match. */
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { BlockList } from 'node:net';
+import type { BlockList, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionBounds } from '../admin/connections.ts';
 import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
@@ -50,43 +50,14 @@ type Read =
 
 /** Rejects where the port can't be had. */
 export async function openReverseProxy(options: ReverseProxyOptions): Promise<ReverseProxy> {
-  const { routes, clock, scheduler, random, log, trustedProxies } = options;
+  const { routes, clock, scheduler, random, log } = options;
   const counts = new ReverseCounts();
   const pools = routes.map(
     (route) => new TargetPool({ route, clock, scheduler, random, log, onOut: ({ cause }) => counts.out(cause) }),
   );
-  const table = new RouteTable(pools);
-  // Known again when a request comes back to where it was: a target that is this proxy itself.
-  const pseudonym = `leasehold-${Math.floor(random() * 2 ** 32).toString(16)}`;
   let isDraining = false;
   const context: ForwardContext = { clock, log, counts, kept: new KeptBytes(), isDraining: () => isDraining };
-  const trustsAnybody = trustedProxies.rules.length > 0;
-  const isTrusted = (ip: string) => trustsAnybody && trustedProxies.check(ip, ip.includes(':') ? 'ipv6' : 'ipv4');
-
-  const read = (request: IncomingMessage): Read => {
-    const { rawHeaders, headers } = request;
-    const asked = readDestination(request.url ?? '', headers.host);
-    if (!asked.ok) return { ok: false, status: 400, fault: asked.fault };
-    const pool = table.find(asked.destination);
-    if (!pool) return { ok: false, status: 404, fault: 'no route' };
-    if (headers.via?.includes(pseudonym)) return { ok: false, status: 508, fault: 'the request has been here before' };
-    const ip = ipOf(request);
-    const { rewriteHost, stickyHeader, stickyCookie, strategy } = pool.route.policy;
-    const peer = { ip, isTrusted: isTrusted(ip) };
-    const sent = { authority: asked.authority, httpVersion: request.httpVersion, pseudonym, rewriteHost };
-    const key = () =>
-      (stickyHeader !== undefined ? headerOf(rawHeaders, stickyHeader) : undefined) ??
-      (stickyCookie !== undefined ? cookieOf(headers.cookie, stickyCookie) : undefined) ??
-      ip;
-    const forwarded: Forwarded = {
-      pool,
-      path: asked.rest,
-      headers: headersForTarget(rawHeaders, peer, sent),
-      key: strategy === 'sticky' ? key() : '',
-      client: ip,
-    };
-    return { ok: true, forwarded };
-  };
+  const read = requestReader(new RouteTable(pools), options);
 
   const refuse = (request: IncomingMessage, response: ServerResponse, status: number, fault: string) => {
     counts.answered(status);
@@ -142,6 +113,42 @@ export async function openReverseProxy(options: ReverseProxyOptions): Promise<Re
   };
 }
 
+/** Where a request goes and with what, before anybody is asked. */
+function requestReader(
+  table: RouteTable<TargetPool>,
+  { trustedProxies, random }: Pick<ReverseProxyOptions, 'trustedProxies' | 'random'>,
+): (request: IncomingMessage) => Read {
+  // Known again when a request comes back to where it was: a target that is this proxy itself.
+  const pseudonym = `leasehold-${Math.floor(random() * 2 ** 32).toString(16)}`;
+  const trustsAnybody = trustedProxies.rules.length > 0;
+  const isTrusted = (ip: string) => trustsAnybody && trustedProxies.check(ip, ip.includes(':') ? 'ipv6' : 'ipv4');
+
+  return (request) => {
+    const { rawHeaders, headers } = request;
+    const asked = readDestination(request.url ?? '', headers.host);
+    if (!asked.ok) return { ok: false, status: 400, fault: asked.fault };
+    const pool = table.find(asked.destination);
+    if (!pool) return { ok: false, status: 404, fault: 'no route' };
+    if (headers.via?.includes(pseudonym)) return { ok: false, status: 508, fault: 'the request has been here before' };
+    const ip = ipOf(request);
+    const { rewriteHost, stickyHeader, stickyCookie, strategy } = pool.route.policy;
+    const peer = { ip, isTrusted: isTrusted(ip) };
+    const sent = { authority: asked.authority, httpVersion: request.httpVersion, pseudonym, rewriteHost };
+    const key = () =>
+      (stickyHeader !== undefined ? headerOf(rawHeaders, stickyHeader) : undefined) ??
+      (stickyCookie !== undefined ? cookieOf(headers.cookie, stickyCookie) : undefined) ??
+      ip;
+    const forwarded: Forwarded = {
+      pool,
+      path: asked.rest,
+      headers: headersForTarget(rawHeaders, peer, sent),
+      key: strategy === 'sticky' ? key() : '',
+      client: ip,
+    };
+    return { ok: true, forwarded };
+  };
+}
+
 const IDLE_CHECK_MS = 20;
 
 /** Resolves when no request is under way any more, or the time is over. */
@@ -166,11 +173,14 @@ function ipOf({ socket }: IncomingMessage): string {
 }
 
 /** Writes an answer on a connection that node has handed over; it is closed behind it. */
-function responseOn(request: IncomingMessage, socket: Duplex): ServerResponse {
+function responseOn(request: IncomingMessage, duplex: Duplex): ServerResponse {
+  const socket = duplex as Socket;
   socket.on('error', () => socket.destroy());
+  // Node doesn't look at it any more.
+  socket.setTimeout(IDLE_MIN_MS, () => socket.destroy());
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
-  response.assignSocket(socket as IncomingMessage['socket']);
-  response.once('finish', () => socket.end());
+  response.assignSocket(socket);
+  response.once('finish', () => socket.destroySoon());
   return response;
 }

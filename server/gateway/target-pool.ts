@@ -115,8 +115,8 @@ export class TargetPool {
       return probeHttp({ url: new URL(probePath, target.url), expect: [probeStatus] }, signal);
     }
     const out = this.health.outOf(target);
-    // The kernel takes connections for a process that stands still: what was silent has to speak.
-    if (out?.cause === 'silent' || out?.cause === 'broken') {
+    // The kernel takes connections for a process that stands still, and TLS begins behind them: what failed there has to speak.
+    if (out && (target.isTls || out.cause === 'silent' || out.cause === 'broken')) {
       return probeHttp({ url: target.url, expect: ANY_STATUS }, signal);
     }
     return probeTcp(target.hostname, target.port, signal);

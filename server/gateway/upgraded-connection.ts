@@ -19,7 +19,7 @@ export interface UpgradeRequest {
   readonly head: Buffer;
 }
 
-/** Bytes of TCP that wait on either side before the other one is read no further. */
+/** Of an answer's head. */
 const RESPONSE_HEAD_BYTES_MAX = 16_384;
 
 /**
@@ -160,6 +160,7 @@ export class UpgradedConnection {
     target.write(sentAhead);
     client.pipe(target);
     target.pipe(client);
+    client.removeAllListeners('timeout');
     for (const [one, other] of [
       [client, target],
       [target, client],
