@@ -44,10 +44,10 @@ describe('the README', () => {
     const coordinator = await startCoordinator(flags);
     const commands = [
       ...readme.matchAll(
-        /^curl (?:-X ([A-Z]+) )?(?:-H 'Content-Type: (\S+)' )?(?:-d (?:'([^']*)'|@(\S+)) )?'?localhost:7401([^\s']+)/gm,
+        /^curl (?:-s )?(?:-X ([A-Z]+) )?(?:-H 'Content-Type: (\S+)' )?(?:-d (?:'([^']*)'|@(\S+)) )?'?localhost:7401([^\s']+)/gm,
       ),
     ];
-    expect(commands).toHaveLength(readme.match(/^curl (?!--cacert|-N|-i)/gm)!.length);
+    expect(commands).toHaveLength(readme.match(/^curl (?!--cacert|-N|-i|-x|localhost:8000)/gm)!.length);
     let lease = 0;
     for (const [, method, type, given, file, path = ''] of commands) {
       const url = `http://127.0.0.1:${coordinator.adminPort}${path.replace('/N', `/${lease}`)}`;

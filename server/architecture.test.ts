@@ -32,10 +32,14 @@ const SERVICE_IMPORTS = ['server/coordinator/', ...COMMANDS_AND_TYPES, 'protocol
 const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts', 'server/*/http-*.ts'];
 /** Policies as people write them: in settings, and over HTTP. */
 const POLICY_SETTINGS = 'server/policy-settings.ts';
+/** What the reverse proxy is told, as people write it. */
+const ROUTE_SETTINGS = 'server/route-settings.ts';
 const SETTINGS_TABLES = [
   POLICY_SETTINGS,
+  ROUTE_SETTINGS,
   ...['address-health-settings', 'forward-settings', 'setting-schemas'].map((file) => `server/${file}.ts`),
 ];
+const ROUTE = 'server/gateway/route.ts';
 const POLICY = 'server/lease/policy.ts';
 /** Has the bounds of what may be set. */
 const LIMIT = 'server/clients/token-bucket.ts';
@@ -56,7 +60,8 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     'server/config.ts',
     [...SETTINGS_TABLES, 'server/settings.ts', 'server/lease/parse-json.ts', POLICY, 'protocol/frame-fault.ts'],
   ],
-  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, CDN_HOST, 'protocol/']],
+  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, CDN_HOST, `type ${ROUTE}`, 'protocol/']],
+  [ROUTE_SETTINGS, ['server/setting-schemas.ts', `type ${ROUTE}`, 'protocol/']],
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
   ['server/forward-settings.ts', ['server/setting-schemas.ts']],
   ['server/address-health-settings.ts', ['server/setting-schemas.ts']],
@@ -80,7 +85,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   [
     'server/open-gateway.ts',
     [
-      ...['config', 'logger'].map((file) => `server/${file}.ts`),
+      ...['config', 'logger', 'route-settings'].map((file) => `server/${file}.ts`),
       ...['admin', 'clients', 'coordinator', 'gateway', 'health', 'lease', 'metrics', 'redirects'].map(
         (part) => `server/${part}/`,
       ),

@@ -4,6 +4,7 @@ import { ADDRESS_HEALTH_FIELDS } from './address-health-settings.ts';
 import { CONFIG_LENGTH_MAX, type Config, loadConfig, POLICIES_CHARACTERS_MAX, VERSION, variableOf } from './config.ts';
 import { BAN_MAX_MS } from './lease/policy.ts';
 import { POLICY_FIELDS } from './policy-settings.ts';
+import { ROUTE_POLICY_FIELDS } from './route-settings.ts';
 import { defaultText, isLoopback, SETTING_NAMES } from './settings.ts';
 
 interface Given {
@@ -79,6 +80,8 @@ describe('where settings come from', () => {
         ejectionMaxMs: 300_000,
         unhealthyShareMax: 0.5,
       },
+      routes: [],
+      trustedProxies: [],
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',
@@ -545,6 +548,11 @@ describe('.env.example', () => {
     const file = { address_health: Object.fromEntries(given) as object };
     expect(config({ file }).addressHealth).toEqual(config({}).addressHealth);
     expect(given.length).toBe(Object.keys(config({}).addressHealth).length);
+  });
+
+  it('lists every field of a route', () => {
+    const listed = [...text.matchAll(/^# {5}([a-z_]+) {2,}/gm)].map(([, field]) => field);
+    expect(new Set(listed)).toEqual(new Set(ROUTE_POLICY_FIELDS));
   });
 
   it('changes nothing as it stands', () => {

@@ -253,6 +253,7 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
     const [there, missing] = given[one] === undefined ? [other, one] : [one, other];
     problems.push(`${labelOf(there)}: needs ${flagOf(missing)}, too`);
   }
+  checkRoutes(config, given, problems);
   if (areSound('resources', 'resources_max') && config.resources.size > config.resourcesMax) {
     const bound = `${labelOf('resources_max')} allows ${config.resourcesMax}`;
     problems.push(`${labelOf('resources')}: names ${config.resources.size} resources, ${bound}`);
@@ -274,6 +275,21 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
     const what = `${ofAll} characters with the defaults put in`;
     problems.push(`${labelOf('resources')}: ${what}, ${POLICIES_CHARACTERS_MAX} at most`);
   }
+}
+
+/** Routes without a listener, a listener without routes, and two routes for everything. */
+function checkRoutes(config: Config, given: Given, problems: string[]): void {
+  const told = [given.targets, given.routes].filter((entry) => entry !== undefined);
+  if ([...told, given.reverse_port].some((entry) => entry?.faulty)) return;
+  if (config.reversePort === undefined && config.routes.length > 0) {
+    problems.push(...told.map(({ label }) => `${label}: needs ${flagOf('reverse_port')}, too`));
+  } else if (config.reversePort !== undefined && config.routes.length === 0) {
+    const label = given.reverse_port!.label;
+    problems.push(`${label}: needs ${flagOf('targets')} or ${flagOf('routes')}, to know where requests go`);
+  }
+  const forAll = config.routes.filter(({ host, path }) => host === undefined && path === '/');
+  if (forAll.length > 1)
+    problems.push(`${given.targets!.label}: ${given.routes!.label} has a route for everything, too`);
 }
 
 // ---- words

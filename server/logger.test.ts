@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger } from './logger.ts';
+import { createLogger, flatLogger } from './logger.ts';
 
 function logged(level: string) {
   const lines: string[] = [];
@@ -25,6 +25,18 @@ describe('the logger', () => {
     logger.warn('this');
     expect(lines).toHaveLength(1);
     expect(logged('silent').lines).toEqual([]);
+  });
+
+  it('hides credentials in the fields of flat lines', () => {
+    const { logger, lines } = logged('info');
+    flatLogger(logger).info({
+      secret: 'hunter2',
+      authorization: 'hunter2',
+      'proxy-authorization': 'hunter2',
+      status: 200,
+    });
+    expect(lines[0]).not.toContain('hunter2');
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ secret: '***', status: 200 });
   });
 
   it('hides credentials, also inside other objects', () => {

@@ -41,6 +41,14 @@ export function createLogger({ level, destination }: LoggerOptions): Logger {
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
+/**
+ * For lines by the thousand a second whose fields are named in code and hold no objects: only the fields themselves are
+ * looked at, not whatever may be inside them, which takes longer than all the rest of a line.
+ */
+export function flatLogger(log: Logger): Logger {
+  return log.child({}, { redact: { paths: fieldsAt(''), censor: '***' } });
+}
+
 function fieldsAt(prefix: string): string[] {
   return SECRET_FIELDS.map((field) =>
     prefix === '' || field.startsWith('[') ? `${prefix}${field}` : `${prefix}.${field}`,

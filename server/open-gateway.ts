@@ -12,16 +12,18 @@ import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { openForwardProxy } from './gateway/forward-proxy.ts';
 import { ProcessLeases } from './gateway/process-leases.ts';
 import { openRedirectListener } from './gateway/redirect-listener.ts';
+import { openReverseProxy } from './gateway/reverse-proxy.ts';
 import { AddressHealth } from './health/address-health.ts';
 import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
-import type { Logger } from './logger.ts';
+import { flatLogger, type Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { RedirectAnswers } from './redirects/commands.ts';
 import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
+import { networkList } from './route-settings.ts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
@@ -64,6 +66,7 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(portsOf())]);
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
   try {
+    if (config.reversePort !== undefined) running.push(await openReverse(config.reversePort, config, parts));
     if (config.forwardPort !== undefined) {
       const around = { health: addressHealth.health, ownPorts };
       running.push(await openForward(config.forwardPort, config, parts, around));
@@ -90,6 +93,25 @@ function connectionBounds(config: Config): ConnectionBounds {
   return { connectionsMax, connectionsPerIpMax, peerOf: clientOfIp };
 }
 
+async function openReverse(
+  port: number,
+  config: Config,
+  { clock, scheduler, random, log }: GatewayParts,
+): Promise<GatewayPart> {
+  const proxy = await openReverseProxy({
+    host: config.gatewayHost,
+    port,
+    routes: config.routes,
+    connections: connectionBounds(config),
+    trustedProxies: networkList(config.trustedProxies),
+    clock,
+    scheduler,
+    random,
+    log: flatLogger(log),
+  });
+  return { operations: [], ...proxy, ports: { reversePort: proxy.port } };
+}
+
 async function openForward(
   port: number,
   config: Config,
@@ -107,7 +129,7 @@ async function openForward(
     clock,
     scheduler,
     metrics,
-    log,
+    log: flatLogger(log),
     reports: health,
     mask: maskAddress,
     destinations: {
@@ -154,7 +176,16 @@ async function openRedirect(port: number, config: Config, parts: GatewayParts): 
     redirects.execute(first, resolve),
   );
   const connections = connectionBounds(config);
-  const listener = await openRedirectListener({ host, port, connections, rule, serveConfig, clock, scheduler, log });
+  const listener = await openRedirectListener({
+    host,
+    port,
+    connections,
+    rule,
+    serveConfig,
+    clock,
+    scheduler,
+    log: flatLogger(log),
+  });
   // Nobody could ask for a change before.
   redirects.onNotice(({ redirect }) => listener.use(redirect));
   const { id, version } = rule;

@@ -9,9 +9,11 @@ import { TTL_MAX_MS } from '../protocol/limits.ts';
 import { addressHealth } from './address-health-settings.ts';
 import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
 import { FORWARD_SETTINGS } from './forward-settings.ts';
+import type { Route } from './gateway/route.ts';
 import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
 import { resourceDefaults, resources } from './policy-settings.ts';
 import { CDN_HOST_EXPECTED, isCdnHost } from './redirects/cdn-host.ts';
+import { routeDefaults, routes, targets, trustedProxies, wholeRoutes } from './route-settings.ts';
 import { type CamelKeys, integer, number, oneOf, text } from './setting-schemas.ts';
 
 /** How the text of a flag or variable becomes the value that the file would hold. */
@@ -148,6 +150,22 @@ export const SETTINGS = {
   reverse_port: setting('integer', v.exactOptional(port), 'Port of the reverse proxy; 0: any free one; unset: none'),
   forward_port: setting('integer', v.exactOptional(port), 'Port of the forward proxy over leases; unset: none'),
   redirect_port: setting('integer', v.exactOptional(port), 'Port of the redirect balancer; unset: none'),
+  targets: setting(
+    'list',
+    v.optional(targets, []),
+    'Where the reverse proxy sends what no route is for: host:port or URLs',
+  ),
+  routes: setting('json', v.optional(routes, []), 'Routes of the reverse proxy by host and path: see .env.example'),
+  route_defaults: setting(
+    'json',
+    v.optional(routeDefaults, {}),
+    'Of every route, {"strategy": "least_connections"}: see .env.example',
+  ),
+  trusted_proxies: setting(
+    'list',
+    v.optional(trustedProxies, []),
+    'IPs, networks of proxies in front whose X-Forwarded-* are believed',
+  ),
   ...FORWARD_SETTINGS,
   cdn_host: setting('text', v.optional(cdnHost, 'cdn.example.com'), 'Where redirects lead to at first; then by API'),
   distribution_rate: setting(
@@ -203,15 +221,18 @@ export const settingsSchema = v.object(
 
 type OwnConfig = CamelKeys<v.InferOutput<typeof settingsSchema>>;
 
-export interface Config extends Omit<OwnConfig, 'resourceDefaults' | 'resources'> {
+export interface Config
+  extends Omit<OwnConfig, 'resourceDefaults' | 'resources' | 'targets' | 'routes' | 'routeDefaults'> {
   readonly resourceDefaults: ResourcePolicy;
   /** Whole policies: what a resource doesn't say of itself is as in `resourceDefaults`. */
   readonly resources: ReadonlyMap<number, ResourcePolicy>;
+  /** Whole routes, `targets` among them as that of whatever no other one is for. */
+  readonly routes: readonly Route[];
 }
 
-export function withWholePolicies(config: OwnConfig): Config {
+export function withWholePolicies({ targets, routeDefaults, ...config }: OwnConfig): Config {
   const whole = Array.from(config.resources, ([id, own]) => [id, wholePolicy(config.resourceDefaults, own)] as const);
-  return { ...config, resources: new Map(whole) };
+  return { ...config, resources: new Map(whole), routes: wholeRoutes(config.routes, routeDefaults, targets) };
 }
 
 /** The table's row by name, with the types of the rows forgotten. */
@@ -224,7 +245,7 @@ export function defaultText(name: SettingName): string {
   const value: unknown = v.getDefault(settingOf(name).schema);
   if (value === undefined) return '';
   if (typeof value === 'string') return value;
-  return Array.isArray(value) ? value.join(',') : JSON.stringify(value);
+  return settingOf(name).kind === 'list' && Array.isArray(value) ? value.join(',') : JSON.stringify(value);
 }
 
 /** Whether only this machine can reach a listener on `listenHost`. What it doesn't know counts as reachable. */

@@ -4,7 +4,7 @@
  * the last two are node's own parser's doing).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
 import { boundConnections, type ConnectionBounds } from '../admin/connections.ts';
@@ -18,6 +18,8 @@ const TIMEOUTS_CHECK_MS = 1_000;
 const IDLE_TIMEOUT_MS = 120_000;
 /** Between requests: longer than what usually stands in front of a proxy keeps its own, so that it closes first. */
 const KEEP_ALIVE_MS = 75_000;
+/** Requests on a connection that wait for the one before them to be answered. */
+const PIPELINED_MAX = 100;
 /** Connections that wait to be accepted; the kernel has a bound of its own. */
 const BACKLOG = 4_096;
 
@@ -66,11 +68,13 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
   const listener = makeListener(bounds, undefined);
   const { server } = listener;
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+  const inTurn = answerInTurn();
   server.on('request', (request, response) => {
     const fault = headFault(request);
-    if (fault === undefined) return onRequest(request, response);
+    if (fault === undefined) return inTurn(request, response, onRequest);
     onUnreadable(400);
-    answerProblem(response, 400, fault);
+    // Where its body ends isn't sure: nothing behind it is taken for a request.
+    answerProblem(response, 400, fault, {}, { Connection: 'close' });
   });
   answerUnreadable(server, onUnreadable);
   /** What a request becomes that takes its whole connection. */
@@ -99,10 +103,37 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
   };
 }
 
+/**
+ * Requests that a client sends ahead of their turn (pipelining) are begun one after the other, as they are answered: begun at
+ * once, those behind one whose client goes away would never be told of it. More than a few of them cut the connection.
+ */
+function answerInTurn() {
+  const waiting = new WeakMap<Socket, number>();
+  return (request: IncomingMessage, response: ServerResponse, begin: GatewayListenerOptions['onRequest']): void => {
+    const { socket } = request;
+    if (response.socket) return begin(request, response);
+    const count = (waiting.get(socket) ?? 0) + 1;
+    if (count > PIPELINED_MAX) {
+      socket.destroy();
+      return;
+    }
+    waiting.set(socket, count);
+    response.once('socket', () => {
+      waiting.set(socket, waiting.get(socket)! - 1);
+      begin(request, response);
+    });
+  };
+}
+
 function headFault({ rawHeaders, method, httpVersion }: IncomingMessage): string | undefined {
   let hosts = 0;
+  let codings = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    if (rawHeaders[index]!.length === 'host'.length && rawHeaders[index]!.toLowerCase() === 'host') hosts += 1;
+    const { length } = rawHeaders[index]!;
+    if (length === 'host'.length) hosts += Number(rawHeaders[index]!.toLowerCase() === 'host');
+    if (length !== 'transfer-encoding'.length || rawHeaders[index]!.toLowerCase() !== 'transfer-encoding') continue;
+    codings += 1;
+    if (codings > 1 || rawHeaders[index + 1]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding: only chunked';
   }
   if (hosts > 1) return 'Host: given twice';
   // Older clients open tunnels without one; it would say nothing new.
