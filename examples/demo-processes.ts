@@ -92,7 +92,7 @@ export class Child {
 }
 
 /** A program of ours, as it was built. */
-function nodeProgram(args: readonly string[]): Program {
+export function nodeProgram(args: readonly string[]): Program {
   return { command: process.execPath, args: ['--enable-source-maps', ...args] };
 }
 
@@ -102,6 +102,16 @@ export interface LeaseEntry {
   readonly ttl_ms: number;
 }
 
+export interface CoordinatorOptions {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly dataDir: string;
+  readonly pool: string;
+  readonly heartbeatMs: number;
+  /** Further ones, by name without dashes before it. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
 /** The coordinator, on ports and a folder that stay the same from one start to the next. */
 export class CoordinatorProcess {
   readonly url: string;
@@ -109,11 +119,11 @@ export class CoordinatorProcess {
   readonly #args: readonly string[];
   #child: Child | undefined;
 
-  constructor(options: { port: number; adminPort: number; dataDir: string; pool: string; heartbeatMs: number }) {
-    const { port, adminPort, dataDir, pool, heartbeatMs } = options;
+  constructor(options: CoordinatorOptions) {
+    const { port, adminPort, dataDir, pool, heartbeatMs, flags: more } = options;
     this.url = `ws://127.0.0.1:${port}`;
     this.#adminUrl = `http://127.0.0.1:${adminPort}`;
-    const flags = { port, 'admin-port': adminPort, 'data-dir': dataDir, pool, 'heartbeat-ms': heartbeatMs };
+    const flags = { port, 'admin-port': adminPort, 'data-dir': dataDir, pool, 'heartbeat-ms': heartbeatMs, ...more };
     this.#args = [COORDINATOR, ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)])];
   }
 

@@ -11,25 +11,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { findOverlaps } from './demo-overlaps.ts';
-import {
-  Child,
-  CollectorProcess,
-  CoordinatorProcess,
-  type Exit,
-  freePort,
-  type Grant,
-  until,
-} from './demo-processes.ts';
+import { CollectorProcess, CoordinatorProcess, type Exit, freePort, type Grant, until } from './demo-processes.ts';
 import { openProxies, type Proxy } from './demo-proxies.ts';
 import { type CollectorKill, type Outcome, problemsOf, type Restart, tableOf } from './demo-report.ts';
 import { openSite, type Site } from './demo-site.ts';
+import { type Cleanup, parseFlags, runExample, UsageError } from './run-example.ts';
 
 const SECONDS_DEFAULT = 25;
 const SECONDS_MIN = 8;
 const SECONDS_MAX = 600;
-const EXIT_USAGE = 64;
 
 const PROXIES = 12;
 /** Everybody wants resource 7, which fewer proxies may serve than there are collectors for it. */
@@ -61,8 +52,6 @@ interface Stage {
   readonly collectors: readonly CollectorProcess[];
   readonly signal: AbortSignal;
 }
-
-type Cleanup = () => Promise<unknown>;
 
 /** Everything that is needed, up and running. What must be undone again is put into `cleanups` as it comes about. */
 async function setUp(signal: AbortSignal, cleanups: Cleanup[]): Promise<Stage> {
@@ -240,38 +229,17 @@ function say(line: string): void {
   console.log(line);
 }
 
-function parseSeconds(): number | undefined {
-  const { seconds } = parseArgs({ options: { seconds: { type: 'string' } } }).values;
-  if (seconds === undefined) return SECONDS_DEFAULT;
-  const value = Number(seconds);
-  return value >= SECONDS_MIN && value <= SECONDS_MAX ? value : undefined;
+function readSeconds(args: readonly string[]): number {
+  const { seconds } = parseFlags(args, { seconds: { type: 'string' } });
+  const value = seconds === undefined ? SECONDS_DEFAULT : Number(seconds);
+  if (value >= SECONDS_MIN && value <= SECONDS_MAX) return value;
+  throw new UsageError(`--seconds: expected a number from ${SECONDS_MIN} to ${SECONDS_MAX}`);
 }
 
-/** The exit code. Whatever happens, everything that was started is ended and removed. */
-async function main(): Promise<number> {
-  const seconds = parseSeconds();
-  if (seconds === undefined) {
-    console.error(`--seconds: expected a number from ${SECONDS_MIN} to ${SECONDS_MAX}`);
-    return EXIT_USAGE;
-  }
-  const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  process.once('exit', () => Child.killAll());
-  const cleanups: Cleanup[] = [];
-  try {
-    const outcome = await run(seconds, stop.signal, cleanups);
-    const problems = problemsOf(outcome);
-    for (const problem of problems) say(`NOT AS IT SHOULD BE: ${problem}`);
-    say(tableOf(outcome));
-    return problems.length === 0 ? 0 : 1;
-  } catch (error) {
-    console.error(stop.signal.aborted ? 'interrupted' : error);
-    return 1;
-  } finally {
-    for (const cleanup of cleanups.reverse()) {
-      await cleanup().catch((error: unknown) => console.error(error));
-    }
-  }
-}
-
-process.exitCode = await main();
+await runExample('', async ({ args, signal, cleanups }) => {
+  const outcome = await run(readSeconds(args), signal, cleanups);
+  const problems = problemsOf(outcome);
+  for (const problem of problems) say(`NOT AS IT SHOULD BE: ${problem}`);
+  say(tableOf(outcome));
+  return problems.length === 0 ? 0 : 1;
+});

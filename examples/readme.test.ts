@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dataFolder, startCoordinator } from '../server/testing/coordinator-process.ts';
 import { isSkipped } from '../server/testing/is-skipped.ts';
+import { serveRedirects } from '../server/testing/redirect-client.ts';
 import { openProxies } from './demo-proxies.ts';
 import { openSite } from './demo-site.ts';
 
@@ -39,13 +40,14 @@ describe('the README', () => {
   it('shows commands that the sample pool answers', async () => {
     const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
     const { dir } = await dataFolder();
-    const coordinator = await startCoordinator(['--data-dir', dir, '--pool', join(ROOT, 'examples/pool.json')]);
+    const flags = ['--data-dir', dir, '--pool', join(ROOT, 'examples/pool.json'), '--redirect-port', '0'];
+    const coordinator = await startCoordinator(flags);
     const commands = [
       ...readme.matchAll(
         /^curl (?:-X ([A-Z]+) )?(?:-H 'Content-Type: (\S+)' )?(?:-d (?:'([^']*)'|@(\S+)) )?'?localhost:7401([^\s']+)/gm,
       ),
     ];
-    expect(commands).toHaveLength(readme.match(/^curl (?!--cacert|-N)/gm)!.length);
+    expect(commands).toHaveLength(readme.match(/^curl (?!--cacert|-N|-i)/gm)!.length);
     let lease = 0;
     for (const [, method, type, given, file, path = ''] of commands) {
       const url = `http://127.0.0.1:${coordinator.adminPort}${path.replace('/N', `/${lease}`)}`;
@@ -62,6 +64,15 @@ describe('the README', () => {
       // The lease N of the commands that follow.
       lease = (JSON.parse(text) as { lease?: number }).lease ?? lease;
     }
+  });
+
+  it('shows where a video leads to, by the CDN that it shows', async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const [, flags] = /^npm start -- --redirect-port 8080 (.*)$/m.exec(readme)!;
+    const [, path, location] = /^curl -i 'localhost:8080(\S+)' +# 301 to ([^\s;]+);/m.exec(readme)!;
+    const { redirectPort } = await serveRedirects({}, { flags: flags!.split(' ') });
+    const answer = await fetch(`http://127.0.0.1:${redirectPort}${path}`, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([301, location]);
   });
 
   it.skipIf(isSkipped('the TLS commands of the README', whyNoOpenssl))('shows how to serve with TLS', async () => {

@@ -12,9 +12,11 @@ const LINES_MAX = 400;
 
 /** Composition roots: they import everything. */
 const COMPOSITION_ROOTS = ['server/main.ts', 'server/replay.ts'];
+/** Hand the routes of other folders to who serves them. */
+const TAKE_ROUTES = [...COMPOSITION_ROOTS, 'server/open-gateway.ts'];
 /** The only ones in server/ to read clock, chance and environment. */
 const IMPURE = [...COMPOSITION_ROOTS, 'server/cli/'];
-const DOMAINS = ['server/lease/', 'server/clients/', 'server/counters/'];
+const DOMAINS = ['server/lease/', 'server/clients/', 'server/counters/', 'server/redirects/'];
 
 /** Values of the protocol that are no behaviour of the wire: words, numbers, the end of an exhaustive switch. */
 const PROTOCOL_CONSTANTS = ['protocol/codes.ts', 'protocol/limits.ts', 'protocol/assert.ts'];
@@ -32,11 +34,17 @@ const ROUTES = ['server/*/routes.ts', 'server/*/*-routes.ts', 'server/*/http-*.t
 const POLICY_SETTINGS = 'server/policy-settings.ts';
 /** What the reverse proxy is told, as people write it. */
 const ROUTE_SETTINGS = 'server/route-settings.ts';
-const SETTINGS_TABLES = [POLICY_SETTINGS, ROUTE_SETTINGS, 'server/setting-schemas.ts'];
 const ROUTE = 'server/gateway/route.ts';
+const SETTINGS_TABLES = [
+  POLICY_SETTINGS,
+  ROUTE_SETTINGS,
+  ...['address-health-settings', 'forward-settings', 'setting-schemas'].map((file) => `server/${file}.ts`),
+];
 const POLICY = 'server/lease/policy.ts';
 /** Has the bounds of what may be set. */
 const LIMIT = 'server/clients/token-bucket.ts';
+/** The same of where redirects lead to. */
+const CDN_HOST = 'server/redirects/cdn-host.ts';
 const PAST_TIME = 'server/past-time.ts';
 /** What every HTTP listener stands on. */
 const LISTENER = ['listener', 'connections', 'unreadable'].map((part) => `server/admin/${part}.ts`);
@@ -52,9 +60,11 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     'server/config.ts',
     [...SETTINGS_TABLES, 'server/settings.ts', 'server/lease/parse-json.ts', POLICY, 'protocol/frame-fault.ts'],
   ],
-  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, `type ${ROUTE}`, 'protocol/']],
+  ['server/settings.ts', [...SETTINGS_TABLES, POLICY, LIMIT, CDN_HOST, `type ${ROUTE}`, 'protocol/']],
   [ROUTE_SETTINGS, ['server/setting-schemas.ts', `type ${ROUTE}`, 'protocol/']],
   ['server/policy-settings.ts', ['server/setting-schemas.ts', POLICY, 'protocol/']],
+  ['server/forward-settings.ts', ['server/setting-schemas.ts']],
+  ['server/address-health-settings.ts', ['server/setting-schemas.ts']],
   ['server/setting-schemas.ts', []],
   ['server/logger.ts', []],
   ['server/exit.ts', []],
@@ -76,7 +86,9 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
     'server/open-gateway.ts',
     [
       ...['config', 'logger', 'route-settings'].map((file) => `server/${file}.ts`),
-      ...['admin', 'clients', 'coordinator', 'gateway', 'health', 'lease', 'metrics'].map((part) => `server/${part}/`),
+      ...['admin', 'clients', 'coordinator', 'gateway', 'health', 'lease', 'metrics', 'redirects'].map(
+        (part) => `server/${part}/`,
+      ),
     ],
   ],
   // When levels are kept.
@@ -158,9 +170,9 @@ function importFaults({ path, imports }: Source): string[] {
       return isReserved || (isIo && !isTypeOnly) ? [fault] : [];
     }
     const isTesting = isWithin(target, 'server/testing/') && !isWithin(path, 'server/testing/');
-    // Nobody takes routes but main, and a folder's routes.ts the parts of its own.
+    // Nobody takes routes but main and its part for the gateway, and a folder's routes.ts the parts of its own.
     const isPart = isRoutes(path) && !target.endsWith('/routes.ts') && isWithin(target, ownFolder);
-    const isForOthers = isRoutes(target) && !isPart && !COMPOSITION_ROOTS.includes(path);
+    const isForOthers = isRoutes(target) && !isPart && !TAKE_ROUTES.includes(path);
     return isTest(target) || isTesting || isForOthers || !isAllowed(target, isTypeOnly, mayImport) ? [fault] : [];
   });
 }

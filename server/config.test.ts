@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ADDRESS_HEALTH_FIELDS } from './address-health-settings.ts';
 import { CONFIG_LENGTH_MAX, type Config, loadConfig, POLICIES_CHARACTERS_MAX, VERSION, variableOf } from './config.ts';
 import { BAN_MAX_MS } from './lease/policy.ts';
 import { POLICY_FIELDS } from './policy-settings.ts';
@@ -55,6 +56,32 @@ describe('where settings come from', () => {
       gatewayHost: '127.0.0.1',
       routes: [],
       trustedProxies: [],
+      forwardResolve: 'here',
+      forwardAllow: [],
+      forwardDeniedPorts: [25],
+      forwardRetries: 2,
+      forwardConnectTimeoutMs: 10_000,
+      forwardResponseTimeoutMs: 60_000,
+      forwardTunnelIdleMs: 300_000,
+      forwardSessionIdleMs: 60_000,
+      forwardSessionsMax: 10_000,
+      forwardClientSessionsMax: 1_000,
+      forwardClientRequestsMax: 1_000,
+      forwardBanStatuses: [],
+      cdnHost: 'cdn.example.com',
+      distributionRate: 10,
+      addressHealth: {
+        intervalMs: 30_000,
+        jitter: 0.1,
+        timeoutMs: 5_000,
+        concurrencyMax: 100,
+        up: 2,
+        down: 3,
+        trafficDown: 5,
+        ejectionMs: 30_000,
+        ejectionMaxMs: 300_000,
+        unhealthyShareMax: 0.5,
+      },
       dataDir: 'snapshots',
       poolReplace: false,
       transport: 'auto',
@@ -406,6 +433,16 @@ describe('the operator key', () => {
     expect(config({ file: { admin_key: 'hunter2' } }).adminKey).toBe('hunter2');
   });
 
+  it('is required once others than this machine can reach the redirects, whose configurations are served there', () => {
+    const open = ['--gateway-host', '0.0.0.0', '--redirect-port', '8080'];
+    expect(problems({ argv: open })).toEqual([
+      'LEASEHOLD_ADMIN_KEY: must be set where --redirect-port is and --gateway-host is 0.0.0.0, or others could change where redirects lead',
+    ]);
+    expect(config({ argv: open, env: { LEASEHOLD_ADMIN_KEY: 'hunter2' } }).redirectPort).toBe(8_080);
+    expect(config({ argv: open.slice(0, 2) }).gatewayHost).toBe('0.0.0.0');
+    expect(config({ argv: open.slice(2) }).redirectPort).toBe(8_080);
+  });
+
   it('is not shown by a problem, which is not reported as a missing key as well', () => {
     expect(problems({ env: { LEASEHOLD_ADMIN_KEY: 'hunter2 ', LEASEHOLD_ADMIN_HOST: '0.0.0.0' } })).toEqual([
       'LEASEHOLD_ADMIN_KEY: must be 1 to 256 visible ASCII characters without spaces',
@@ -423,6 +460,41 @@ describe('the operator key', () => {
     ['192.168.0.1', false],
   ])('knows %s as loopback: %s', (host, expected) => {
     expect(isLoopback(host)).toBe(expected);
+  });
+});
+
+describe('the forward proxy', () => {
+  const open = ['--gateway-host', '0.0.0.0', '--forward-port', '8080'];
+
+  it('is no open proxy: where others can reach it, keys are needed', () => {
+    expect(problems({ argv: open })).toEqual([
+      '--forward-port: needs --api-keys where --gateway-host is 0.0.0.0, which others can reach: it would be an open proxy',
+    ]);
+    expect(config({ argv: [...open, '--api-keys'] }).forwardPort).toBe(8_080);
+    expect(config({ argv: open.slice(2) }).forwardPort).toBe(8_080);
+    expect(config({ argv: open.slice(0, 2) }).gatewayHost).toBe('0.0.0.0');
+  });
+
+  it('takes lists from flags and variables as from the file', () => {
+    const lists = {
+      forwardAllow: ['10.0.0.0/8', '::1', 'site.internal'],
+      forwardDeniedPorts: [25, 465],
+      forwardBanStatuses: [403],
+    };
+    const argv = ['--forward-allow', '10.0.0.0/8,::1,site.internal', '--forward-denied-ports', '25,465'];
+    expect(config({ argv, env: { LEASEHOLD_FORWARD_BAN_STATUSES: '403' } })).toMatchObject(lists);
+    const file = { forward_allow: lists.forwardAllow, forward_denied_ports: [25, 465], forward_ban_statuses: [403] };
+    expect(config({ file })).toMatchObject(lists);
+  });
+
+  it.each([
+    [['--forward-allow', '10.0.0.0/33'], 'must be an IP address, a range like 10.0.0.0/8, or a host name'],
+    [['--forward-allow', '1.2.3'], 'must be an IP address'],
+    [['--forward-denied-ports', '0'], 'must be an integer from 1 to 65535'],
+    [['--forward-ban-statuses', '200'], 'must be an integer from 400 to 599'],
+    [['--forward-resolve', 'there'], 'must be one of here, upstream'],
+  ])('refuses %j', (argv, message) => {
+    expect(problems({ argv })).toEqual([expect.stringContaining(message)]);
   });
 });
 
@@ -472,6 +544,15 @@ describe('.env.example', () => {
   it('lists every field of a route', () => {
     const listed = [...text.matchAll(/^# {5}([a-z_]+) {2,}/gm)].map(([, field]) => field);
     expect(new Set(listed)).toEqual(new Set(ROUTE_POLICY_FIELDS));
+  });
+
+  it('lists every field of the health of addresses with its default', () => {
+    const listed = [...text.matchAll(/^# {3}"([a-z_]+)"(?:: ([\d.]+))? {2,}/gm)];
+    expect(listed.map(([, field]) => field)).toEqual(ADDRESS_HEALTH_FIELDS);
+    const given = listed.flatMap(([, field, value]) => (value === undefined ? [] : [[field!, Number(value)]]));
+    const file = { address_health: Object.fromEntries(given) as object };
+    expect(config({ file }).addressHealth).toEqual(config({}).addressHealth);
+    expect(given.length).toBe(Object.keys(config({}).addressHealth).length);
   });
 
   it('changes nothing as it stands', () => {

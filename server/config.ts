@@ -232,11 +232,21 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
     const reason = `must be set where ${labelOf('admin_host')} is ${config.adminHost}, which others can reach`;
     problems.push(`${variableOf('admin_key')}: ${reason}`);
   }
+  const isRedirectOpen = config.redirectPort !== undefined && !isLoopback(config.gatewayHost);
+  if (areSound('gateway_host', 'redirect_port', 'admin_key') && config.adminKey === undefined && isRedirectOpen) {
+    const reason = `must be set where ${labelOf('redirect_port')} is and ${labelOf('gateway_host')} is ${config.gatewayHost}`;
+    problems.push(`${variableOf('admin_key')}: ${reason}, or others could change where redirects lead`);
+  }
   const hosts = [config.host, config.adminHost];
   const shareHost = config.host === config.adminHost || hosts.includes('0.0.0.0') || hosts.includes('::');
   const sharePort = shareHost && config.port !== 0 && config.port === config.adminPort;
   if (areSound('host', 'port', 'admin_host', 'admin_port') && sharePort) {
     problems.push(`${labelOf('admin_port')}: ${config.adminPort} is the port of the WebSocket listener already`);
+  }
+  const isOpenProxy = config.forwardPort !== undefined && !config.apiKeys && !isLoopback(config.gatewayHost);
+  if (areSound('forward_port', 'api_keys', 'gateway_host') && isOpenProxy) {
+    const reason = `needs ${flagOf('api_keys')} where ${labelOf('gateway_host')} is ${config.gatewayHost}, which others can reach`;
+    problems.push(`${labelOf('forward_port')}: ${reason}: it would be an open proxy`);
   }
   for (const [one, other] of PAIRS) {
     if (!areSound(one, other) || (given[one] === undefined) === (given[other] === undefined)) continue;

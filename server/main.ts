@@ -51,6 +51,7 @@ import { openClients } from './open-clients.ts';
 import { openGateway } from './open-gateway.ts';
 import { PoolAtStart, readPool } from './pool-at-start.ts';
 import { exit, exitCodeOf, exitOnFailure, type Stopper, stopOnSignal } from './process-end.ts';
+import { redirectDomain } from './redirects/redirect-domain.ts';
 import { lookBackInWorker, recoverFolder, snapshotInWorker, unreadEventsOf } from './replay.ts';
 import { sessionRoutes } from './sessions/routes.ts';
 import { SessionHub } from './sessions/session-hub.ts';
@@ -184,6 +185,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
   coordinator.onDurable((batch) => feed.take(batch));
   const leases: Leases = coordinator.mount(countedLeases(metrics));
   const counters = coordinator.mount(counterDomain);
+  const redirects = coordinator.mount(redirectDomain);
   const { clients, access, levelKeeper } = openClients({ coordinator, replica, clock, scheduler }, config);
   const hub = new SessionHub({
     coordinator,
@@ -209,7 +211,6 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
       ttlMaxMs: config.resourceDefaults.ttlMaxMs,
     },
   });
-  clients.onNotice(({ key }) => hub.closeKey(key));
   await firstCommands(leases, config, { epoch, suspendMs: hub.suspendMs });
   for (const [resource, faults] of unfitPolicies(state)) {
     log.warn({ resource, faults }, 'the policy by API no longer fits the configuration; it counts as it stands');
@@ -219,6 +220,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     leases.execute({ type: 'SetStorage', level }, () => {});
     counters.execute({ type: 'SetStorage', level }, () => {});
     clients.execute({ type: 'SetStorage', level }, () => {});
+    redirects.execute({ type: 'SetStorage', level }, () => {});
   };
   onStorage = (level) => {
     setStorage(level);
@@ -240,8 +242,13 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   };
-  const parts = { coordinator, leases, access, clock, scheduler, random: Math.random, metrics, log };
+  const shared = { coordinator, leases, state, redirects, access };
+  const parts = { ...shared, clock, scheduler, random: Math.random, metrics, log };
   const gateway = await openGateway(config, parts).catch(unavailable);
+  clients.onNotice(({ key }) => {
+    hub.closeKey(key);
+    gateway.closeKey(key);
+  });
   const transport = await listen(config, { hub, access, log, certificates }).catch(unavailable);
   const build = { version: VERSION, node: process.version, transport: transport.name };
   const gauges = gaugesOf({ build, state, coordinator, journal, hub });

@@ -1,21 +1,36 @@
 /** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
+import { lookup } from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
+import { serveOperations } from './admin/admin-server.ts';
+import type { ConnectionBounds } from './admin/connections.ts';
 import type { Operation } from './admin/operation.ts';
 import type { Access } from './clients/access.ts';
 import { clientOfIp } from './clients/client-id.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
+import { openForwardProxy } from './gateway/forward-proxy.ts';
+import { ProcessLeases } from './gateway/process-leases.ts';
+import { openRedirectListener } from './gateway/redirect-listener.ts';
 import { openReverseProxy } from './gateway/reverse-proxy.ts';
+import { AddressHealth } from './health/address-health.ts';
+import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
+import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
 import { flatLogger, type Logger } from './logger.ts';
 import type { Family } from './metrics/family.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { RedirectAnswers } from './redirects/commands.ts';
+import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
 import { networkList } from './route-settings.ts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
+  readonly redirects: RedirectPort;
+  /** Of `leases`, to be looked at only. */
+  readonly state: LeaseState;
   readonly access: Access;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -31,54 +46,171 @@ interface Running {
   drain(withinMs: number): Promise<void>;
   /** Cuts what is left. */
   close(): Promise<void>;
+  /** An API key has come to its end: whoever came with it is cut off. */
+  closeKey?(key: string): void;
 }
 
-export interface Gateway extends Running {
+interface GatewayPart extends Running {
   readonly operations: readonly Operation[];
   readonly families: readonly Family[];
   /** Ports listened on, for the line that says that we are ready. */
   readonly ports: Readonly<Record<string, number>>;
 }
+export type Gateway = Required<GatewayPart>;
 
 /** Rejects where a port can't be had; what listened already has been closed. */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const { clock, scheduler, random } = parts;
-  const log = flatLogger(parts.log);
-  const running: Running[] = [];
-  const families: Family[] = [];
-  const ports: Record<string, number> = {};
+  const addressHealth = openAddressHealth(config, parts);
+  const running: GatewayPart[] = [addressHealth];
+  const portsOf = () => Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>;
+  const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(portsOf())]);
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
-  const connections = {
-    connectionsMax: config.httpConnectionsMax,
-    connectionsPerIpMax: config.httpConnectionsPerIpMax,
-    peerOf: clientOfIp,
-  };
   try {
-    if (config.reversePort !== undefined) {
-      const reverse = await openReverseProxy({
-        host: config.gatewayHost,
-        port: config.reversePort,
-        routes: config.routes,
-        connections,
-        trustedProxies: networkList(config.trustedProxies),
-        clock,
-        scheduler,
-        random,
-        log,
-      });
-      running.push(reverse);
-      families.push(...reverse.families);
-      ports['reversePort'] = reverse.port;
+    if (config.reversePort !== undefined) running.push(await openReverse(config.reversePort, config, parts));
+    if (config.forwardPort !== undefined) {
+      const around = { health: addressHealth.health, ownPorts };
+      running.push(await openForward(config.forwardPort, config, parts, around));
     }
+    if (config.redirectPort !== undefined) running.push(await openRedirect(config.redirectPort, config, parts));
   } catch (error) {
     await close();
     throw error;
   }
   return {
-    operations: [],
-    families,
-    ports,
+    operations: running.flatMap(({ operations }) => operations),
+    families: running.flatMap(({ families }) => families),
+    ports: portsOf(),
+    closeKey(key) {
+      for (const part of running) part.closeKey?.(key);
+    },
     drain: async (withinMs) => void (await Promise.all(running.map((part) => part.drain(withinMs)))),
     close,
+  };
+}
+
+function connectionBounds(config: Config): ConnectionBounds {
+  const { httpConnectionsMax: connectionsMax, httpConnectionsPerIpMax: connectionsPerIpMax } = config;
+  return { connectionsMax, connectionsPerIpMax, peerOf: clientOfIp };
+}
+
+async function openReverse(
+  port: number,
+  config: Config,
+  { clock, scheduler, random, log }: GatewayParts,
+): Promise<GatewayPart> {
+  const proxy = await openReverseProxy({
+    host: config.gatewayHost,
+    port,
+    routes: config.routes,
+    connections: connectionBounds(config),
+    trustedProxies: networkList(config.trustedProxies),
+    clock,
+    scheduler,
+    random,
+    log: flatLogger(log),
+  });
+  return { operations: [], ...proxy, ports: { reversePort: proxy.port } };
+}
+
+async function openForward(
+  port: number,
+  config: Config,
+  { coordinator, leases, access, clock, scheduler, metrics, log }: GatewayParts,
+  /** `ownPorts`: of what this process listens on. */
+  { health, ownPorts }: { readonly health: AddressHealth; readonly ownPorts: () => ReadonlySet<number> },
+): Promise<GatewayPart> {
+  const isOverloaded = () => coordinator.isOverloaded;
+  const proxy = await openForwardProxy({
+    host: config.gatewayHost,
+    port,
+    connections: connectionBounds(config),
+    leases: new ProcessLeases({ leases, isOverloaded, scheduler }),
+    access,
+    clock,
+    scheduler,
+    metrics,
+    log,
+    reports: health,
+    mask: maskAddress,
+    destinations: {
+      allow: config.forwardAllow,
+      deniedPorts: config.forwardDeniedPorts,
+      resolve: config.forwardResolve,
+      lookup: (name) => lookup(name, { all: true }),
+      ownPorts,
+      ownAddresses: () =>
+        Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
+    },
+    settings: {
+      resource: config.forwardResource,
+      retries: config.forwardRetries,
+      connectTimeoutMs: config.forwardConnectTimeoutMs,
+      responseTimeoutMs: config.forwardResponseTimeoutMs,
+      tunnelIdleMs: config.forwardTunnelIdleMs,
+      sessionIdleMs: config.forwardSessionIdleMs,
+      sessionsMax: config.forwardSessionsMax,
+      sessionsPerClientMax: config.forwardClientSessionsMax,
+      perClientMax: config.forwardClientRequestsMax,
+      banStatuses: config.forwardBanStatuses,
+    },
+  });
+  return { operations: [], ...proxy, ports: { forwardPort: proxy.port } };
+}
+
+/** Its operations are served on its own port, too. */
+async function openRedirect(port: number, config: Config, parts: GatewayParts): Promise<GatewayPart> {
+  const { coordinator, redirects, access, clock, scheduler, metrics, log } = parts;
+  const { gatewayHost: host, cdnHost, distributionRate } = config;
+  const operations = redirectRoutes(redirects);
+  const serveConfig = serveOperations(
+    { clock, metrics, log },
+    {
+      operations,
+      access,
+      settled: () => new Promise((resolve) => coordinator.inOrder(resolve, undefined)),
+      isOverloaded: () => coordinator.isOverloaded,
+    },
+  );
+  const first = { type: 'BeginRedirects', cdnHost, distributionRate } as const;
+  const { redirect: rule } = await new Promise<RedirectAnswers['BeginRedirects']>((resolve) =>
+    redirects.execute(first, resolve),
+  );
+  const connections = connectionBounds(config);
+  const listener = await openRedirectListener({ host, port, connections, rule, serveConfig, clock, scheduler, log });
+  // Nobody could ask for a change before.
+  redirects.onNotice(({ redirect }) => listener.use(redirect));
+  const { id, version } = rule;
+  log.info(
+    { id, version, cdnHost: rule.cdnHost, distributionRate: rule.distributionRate },
+    'redirects begin with this',
+  );
+  return { operations, ...listener, ports: { redirectPort: listener.port } };
+}
+
+/** Always there, since real traffic says what is wrong, too; it probes only where that is configured. */
+function openAddressHealth(
+  { addressHealth: settings }: Config,
+  parts: GatewayParts,
+): GatewayPart & { readonly health: AddressHealth } {
+  const { coordinator, leases, state, clock, scheduler, random, log } = parts;
+  const health = new AddressHealth({
+    settings,
+    probe: addressProbe(settings),
+    leases,
+    state,
+    hasRoom: () => state.storage === 'ample' && !coordinator.isOverloaded,
+    clock,
+    scheduler,
+    random,
+    mask: maskAddress,
+    log,
+  });
+  return {
+    health,
+    operations: [],
+    families: health.families(),
+    ports: {},
+    drain: () => Promise.resolve(),
+    close: () => health.stop(),
   };
 }

@@ -42,6 +42,11 @@ import { describeHeld, type HeldLease, type HistoryFilter, utcText } from './lea
 import { leaseDomain } from './lease/lease-domain.ts';
 import { maskValue } from './lease/masking.ts';
 import { describePast, lookBack, type NothingKept, type PastLeases } from './past-leases.ts';
+import {
+  describeEvent as describeRedirectEvent,
+  describeRecord as describeRedirectRecord,
+} from './redirects/described.ts';
+import { redirectDomain } from './redirects/redirect-domain.ts';
 
 export type { Fault } from './journal/fault.ts';
 export type { FileReport } from './journal/verify.ts';
@@ -51,7 +56,7 @@ export { describePast } from './past-leases.ts';
 export type { Fields, HeldLease, HistoryFilter, LostEvents, Moment, PastLeases, RepairPlan, VerifyReport };
 
 /** Every domain there is, in the order in which snapshots hold them. */
-export const DOMAINS: readonly AnyDomain[] = [leaseDomain, counterDomain, clientsDomain];
+export const DOMAINS: readonly AnyDomain[] = [leaseDomain, counterDomain, clientsDomain, redirectDomain];
 
 /** Rebuilds the state of a folder that is locked by us, putting right what a crash left. */
 export async function recoverFolder(dir: string): Promise<{ replica: Replica; recovered: Recovered }> {
@@ -268,6 +273,7 @@ const DESCRIBING: ReadonlyMap<string, Describing> = new Map([
     },
   ],
   [clientsDomain.name, { event: describeClientsEvent, record: describeClientsRecord }],
+  [redirectDomain.name, { event: describeRedirectEvent, record: describeRedirectRecord }],
 ]);
 
 function describing(domain: string): Describing {

@@ -6,10 +6,13 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as v from 'valibot';
 import { TTL_MAX_MS } from '../protocol/limits.ts';
+import { addressHealth } from './address-health-settings.ts';
 import { CAPACITY_MAX, RATE_PER_SEC_MAX } from './clients/token-bucket.ts';
+import { FORWARD_SETTINGS } from './forward-settings.ts';
 import type { Route } from './gateway/route.ts';
 import { type ResourcePolicy, wholePolicy } from './lease/policy.ts';
 import { resourceDefaults, resources } from './policy-settings.ts';
+import { CDN_HOST_EXPECTED, isCdnHost } from './redirects/cdn-host.ts';
 import { routeDefaults, routes, targets, trustedProxies, wholeRoutes } from './route-settings.ts';
 import { type CamelKeys, integer, number, oneOf, text } from './setting-schemas.ts';
 
@@ -42,6 +45,8 @@ const GIB = 1_024 * MIB;
 const HOST_MESSAGE = 'must be an IP address or a host name';
 const host = v.pipe(v.string(HOST_MESSAGE), v.check(isHost, HOST_MESSAGE));
 const port = integer(0, 65_535);
+const CDN_HOST_MESSAGE = `must be ${CDN_HOST_EXPECTED}`;
+const cdnHost = v.pipe(v.string(CDN_HOST_MESSAGE), v.check(isCdnHost, CDN_HOST_MESSAGE));
 const flag = v.boolean('must be true or false');
 
 const ORIGIN_MESSAGE = 'must be an origin as browsers send it, like https://app.example.com';
@@ -160,6 +165,18 @@ export const SETTINGS = {
     'list',
     v.optional(trustedProxies, []),
     'IPs, networks of proxies in front whose X-Forwarded-* are believed',
+  ),
+  ...FORWARD_SETTINGS,
+  cdn_host: setting('text', v.optional(cdnHost, 'cdn.example.com'), 'Where redirects lead to at first; then by API'),
+  distribution_rate: setting(
+    'integer',
+    v.optional(integer(1, Number.MAX_SAFE_INTEGER), 10),
+    'One redirect of so many leads to the origin at first; then by API',
+  ),
+  address_health: setting(
+    'json',
+    v.optional(addressHealth, {}),
+    'Probes of pool addresses, {"type": "tcp"}: see .env.example',
   ),
   outbox_bytes_max: setting(
     'integer',

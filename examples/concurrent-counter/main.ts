@@ -8,13 +8,12 @@
  * Starts a PostgreSQL and a coordinator, and removes them again. `DATABASE_URL` names a server to use instead, where it
  * makes a schema of its own and drops it again, `--url` a coordinator.
  */
-import { setMaxListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type Client, connect, LeaseholdError } from '../../protocol/client.ts';
-import { Child, CoordinatorProcess, freePort } from '../demo-processes.ts';
+import { CoordinatorProcess, freePort } from '../demo-processes.ts';
+import { type Cleanup, parseFlags, runExample, UsageError } from '../run-example.ts';
 import { countBy, countByCoordinator, REQUESTS } from './contest.ts';
 import { CONNECTIONS, type Database, ISOLATION_LEVELS, openDatabase } from './database.ts';
 import { headerLines, isRight, type Row, rowLine, summaryLine } from './report.ts';
@@ -28,12 +27,9 @@ const USAGE = `usage: npm run example:counter -- [--serve] [--port N] [--url ws:
   --url URL      a coordinator to use instead of one of our own
   DATABASE_URL   (environment) a PostgreSQL to use instead of one of our own
 `;
-const EXIT_USAGE = 64;
 const PORT_DEFAULT = 8_080;
 const PORT_MAX = 65_535;
 const HEARTBEAT_MS = 2_000;
-
-type Cleanup = () => Promise<unknown>;
 
 interface Flags {
   readonly serve: boolean;
@@ -41,17 +37,9 @@ interface Flags {
   readonly url: string | undefined;
 }
 
-class UsageError extends Error {}
-
-function parseFlags(args: readonly string[]): Flags {
+function readFlags(args: readonly string[]): Flags {
   const options = { serve: { type: 'boolean' }, port: { type: 'string' }, url: { type: 'string' } } as const;
-  let values: { serve?: boolean; port?: string; url?: string };
-  try {
-    values = parseArgs({ args: [...args], options }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-  const { serve = false, port = String(PORT_DEFAULT), url } = values;
+  const { serve = false, port = String(PORT_DEFAULT), url } = parseFlags(args, options);
   if (!/^\d{1,5}$/.test(port) || Number(port) > PORT_MAX) throw new UsageError(`--port: expected 0 to ${PORT_MAX}`);
   if (url !== undefined && !/^wss?:\/\//.test(url)) throw new UsageError('--url: expected ws://HOST:PORT');
   return { serve, port: Number(port), url };
@@ -137,30 +125,4 @@ async function run({ serve: isServing, port, url }: Flags, signal: AbortSignal, 
   return 0;
 }
 
-/** The exit code. Whatever happens, everything that was started is ended and removed. */
-async function main(): Promise<number> {
-  const stop = new AbortController();
-  // As many as there are requests at one time, which is bounded where they are made.
-  setMaxListeners(0, stop.signal);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  // Nobody reads on (`| head`): as good as interrupted.
-  process.stdout.on('error', () => stop.abort());
-  process.once('exit', () => Child.killAll());
-  const cleanups: Cleanup[] = [];
-  try {
-    return await run(parseFlags(process.argv.slice(2)), stop.signal, cleanups);
-  } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`${error.message}\n${USAGE}`);
-      return EXIT_USAGE;
-    }
-    console.error(stop.signal.aborted ? 'interrupted' : error);
-    return 1;
-  } finally {
-    for (const cleanup of cleanups.reverse()) {
-      await cleanup().catch((error: unknown) => console.error(error));
-    }
-  }
-}
-
-process.exitCode = await main();
+await runExample(USAGE, ({ args, signal, cleanups }) => run(readFlags(args), signal, cleanups));

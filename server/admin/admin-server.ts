@@ -1,4 +1,5 @@
 /** The HTTP listener: who may ask, one log line a request, errors as problem+json, and the operations that main hands it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
@@ -67,10 +68,6 @@ export interface AdminServer extends Pick<Listener, 'reloadTls' | 'close'> {
 /** Rejects where the address can't be listened on. */
 export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   let app = adminApp(options, undefined);
-  const listener = getRequestListener((request, env) => app.fetch(request, env), {
-    overrideGlobalObjects: false,
-    errorHandler: (error) => problemResponse(400, error instanceof Error ? error.message : 'not a request'),
-  });
   // A request without Host is answered like any other that can't be read.
   const bounds = {
     requireHostHeader: false,
@@ -80,11 +77,10 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   };
   const { server, ...rest } = makeListener(bounds, options.tls);
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
-  server.on('request', (incoming, outgoing) => {
-    // Older than the header; what asks so is something simple that watches us.
-    if (incoming.httpVersion === '1.0') incoming.headers.host ??= 'localhost';
-    void listener(incoming, outgoing);
-  });
+  server.on(
+    'request',
+    requestListener(() => app),
+  );
   const onUnreadable = (status: number) => {
     options.metrics.httpRequest({ operation: undefined, status, seconds: 0 });
     options.log.debug({ status }, 'unreadable request');
@@ -107,9 +103,30 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
   };
 }
 
+/** The same operations, as guarded, counted and logged as on the admin port, for requests to another one. */
+export function serveOperations(parts: Omit<AppParts, 'early'>, mounted: Mounted): NodeListener {
+  const app = adminApp({ ...parts, early: [] }, mounted);
+  return requestListener(() => app);
+}
+
+type NodeListener = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+
+function requestListener(app: () => Hono<Env>): NodeListener {
+  const listener = getRequestListener((request, env) => app().fetch(request, env), {
+    overrideGlobalObjects: false,
+    errorHandler: (error) => problemResponse(400, error instanceof Error ? error.message : 'not a request'),
+  });
+  return (incoming, outgoing) => {
+    // Older than the header; what asks so is something simple that watches us.
+    if (incoming.httpVersion === '1.0') incoming.headers.host ??= 'localhost';
+    void listener(incoming, outgoing);
+  };
+}
+
+type AppParts = Pick<AdminOptions, 'early' | 'clock' | 'metrics' | 'log'>;
 type Env = { Bindings: HttpBindings; Variables: { operation: string; client: string; isLimited: boolean } };
 
-function adminApp({ early, clock, metrics, log }: AdminOptions, mounted: Mounted | undefined): Hono<Env> {
+function adminApp({ early, clock, metrics, log }: AppParts, mounted: Mounted | undefined): Hono<Env> {
   const operations = [...early, ...(mounted?.operations ?? [])];
   const earlyPaths = new Set(early.map(({ path }) => path));
   const app = new Hono<Env>();

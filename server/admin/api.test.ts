@@ -12,7 +12,8 @@ import { WireClient } from '../testing/wire-client.ts';
 
 const KEY = 'operator-key-for-tests';
 
-async function serve(env: NodeJS.ProcessEnv = { LEASEHOLD_ADMIN_KEY: KEY }) {
+/** With everything that has operations. */
+async function serve(env: NodeJS.ProcessEnv = { LEASEHOLD_ADMIN_KEY: KEY, LEASEHOLD_REDIRECT_PORT: '0' }) {
   const { coordinator } = await serveHttp(env, samplePool(20, [7, 8], ['US', 'DE']));
   return { coordinator, api: await ApiClient.open(`http://127.0.0.1:${coordinator.adminPort}`, KEY) };
 }
@@ -154,6 +155,27 @@ const SCENARIOS: readonly Scenario[] = [
     expect(listed.body).toEqual({ counters: [{ counter: 'bytes', value: -1 }], next: 'bytes' });
     expect((await api.call('deleteCounter', { with: pages })).status).toBe(204);
     expect((await api.call('deleteCounter', { with: pages })).status).toBe(404);
+  },
+
+  async function redirecting(api) {
+    const first = { id: 1, cdn_host: 'cdn.example.com', distribution_rate: 10, version: 1 };
+    expect((await api.call('getRedirectConfig')).body).toMatchObject(first);
+    const patched = await api.call('updateRedirectConfig', { body: { id: 1, distribution_rate: 2, version: 1 } });
+    expect(patched.body).toMatchObject({ ...first, distribution_rate: 2, version: 2 });
+    const stale = await api.call('updateRedirectConfig', { body: { id: 1, distribution_rate: 3, version: 1 } });
+    expect([stale.status, stale.body['version']]).toEqual([409, 2]);
+    expect((await api.call('updateRedirectConfig', { body: { id: 9, distribution_rate: 3 } })).status).toBe(404);
+    const made = await api.call('createRedirectConfig', { body: { cdn_host: '[::1]:81', distribution_rate: 1 } });
+    expect([made.status, made.headers.get('location')]).toEqual([201, '/config?id=2']);
+    expect((await api.call('getRedirectConfig', { with: { id: 2 } })).body).toEqual(made.body);
+    expect((await api.call('activateRedirectConfig', { with: { id: 2 } })).body).toEqual(made.body);
+    expect((await api.call('listRedirectConfigs')).body).toEqual({ active: 2, configs: [patched.body, made.body] });
+    const rolledBack = await api.call('rollBackRedirectConfig', { with: { id: 1 }, body: { version: 1 } });
+    expect(rolledBack.body).toMatchObject({ ...first, version: 3 });
+    expect((await api.call('rollBackRedirectConfig', { with: { id: 1 }, body: { version: 4 } })).status).toBe(404);
+    expect((await api.call('getRedirectConfigHistory', { with: { id: 1 } })).body).toMatchObject({
+      versions: [{ version: 1 }, { version: 2, distribution_rate: 2 }, { version: 3, rolled_back_to: 1 }],
+    });
   },
 
   async function explaining(api) {

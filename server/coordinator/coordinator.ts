@@ -57,7 +57,7 @@ export interface DomainPort<
   ): void;
   /** Looks now; the value leaves like an answer. */
   read<Value>(query: (state: State, nowMs: number) => Value, released: (value: Value) => void): void;
-  /** One listener; notices leave like answers. */
+  /** Each listener gets every notice; they leave like answers. */
   onNotice(listener: (notice: Notice) => void): void;
 }
 
@@ -165,7 +165,11 @@ export class Coordinator {
       },
       read: (query, released) => this.inOrder(released, query(part.state as State, this.#options.clock.nowMs())),
       onNotice: (listener) => {
-        part.notify = listener as (notice: unknown) => void;
+        const { notify } = part;
+        part.notify = (notice) => {
+          notify(notice);
+          listener(notice as Notice);
+        };
       },
     };
   }

@@ -62,6 +62,8 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     requestTimeout: 0,
     connectionsCheckingInterval: TIMEOUTS_CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // Node refuses it, too, but with nothing that says why.
+    requireHostHeader: false,
   };
   const listener = makeListener(bounds, undefined);
   const { server } = listener;
@@ -122,7 +124,7 @@ function answerInTurn() {
   };
 }
 
-function headFault({ rawHeaders }: IncomingMessage): string | undefined {
+function headFault({ rawHeaders, method, httpVersion }: IncomingMessage): string | undefined {
   let hosts = 0;
   let codings = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -132,7 +134,9 @@ function headFault({ rawHeaders }: IncomingMessage): string | undefined {
     codings += 1;
     if (codings > 1 || rawHeaders[index + 1]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding: only chunked';
   }
-  return hosts > 1 ? 'Host: given twice' : undefined;
+  if (hosts > 1) return 'Host: given twice';
+  // Older clients open tunnels without one; it would say nothing new.
+  return hosts === 0 && httpVersion === '1.1' && method !== 'CONNECT' ? 'Host: missing' : undefined;
 }
 
 /** Where the head has left already there is nothing more to say: the connection is cut, so that nobody takes it for whole. */

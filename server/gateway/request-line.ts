@@ -15,6 +15,9 @@ export interface GatewayRequest {
   readonly client?: string | undefined;
   /** A word for why it failed. */
   readonly reason?: string | undefined;
+  /** Through a tunnel, from the client and to it. */
+  readonly bytesSent?: number | undefined;
+  readonly bytesReceived?: number | undefined;
 }
 
 export interface GatewayLog {
@@ -30,7 +33,7 @@ export const CLIENT_GONE = 499;
 const LOGGED_URL_MAX = 256;
 
 export function logRequest(log: GatewayLog, request: GatewayRequest): void {
-  const { via, method, url, target, status, ms, retries, client, reason } = request;
+  const { via, method, url, target, status, ms, retries, client, reason, bytesSent, bytesReceived } = request;
   const entry = {
     via,
     method,
@@ -41,6 +44,8 @@ export function logRequest(log: GatewayLog, request: GatewayRequest): void {
     retries,
     client,
     reason,
+    bytesSent,
+    bytesReceived,
   };
   log.info(entry, 'request');
 }

@@ -112,6 +112,16 @@ it('lets go of most of what a pause of the process has missed', async () => {
   expect(probes.length - before).toBeLessThanOrEqual(101);
 });
 
+it('holds nobody up for long: so many probes begin in one turn, and the rest soon after', async () => {
+  const { scheduler, prober, probes } = setUp(10_000, { concurrencyMax: 10_000, probe: silent, timeoutMs: 100_000 });
+  await scheduler.advance(1_000);
+  const perTurn = new Map<number, number>();
+  for (const { atMs } of probes) perTurn.set(atMs, (perTurn.get(atMs) ?? 0) + 1);
+  expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(50);
+  expect(probes.length).toBeGreaterThan(950);
+  await prober.stop();
+});
+
 it('says nothing of a member that was removed while it was probed', async () => {
   const { scheduler, items, results, prober } = setUp(1, { probe: silent });
   prober.probeSoon([...items][0]!);

@@ -36,6 +36,8 @@ export interface ProberOptions<Item extends object> {
 const WAKE_MS_MIN = 10;
 /** Also what is made up for after a pause of the process: the rest of the time is let go, there is no flood. */
 const WAKE_MS_MAX = 1_000;
+/** In one turn, which others wait for; the rest follows in the next ones. */
+const BEGUN_AT_ONCE = 50;
 /** Asked for out of turn and not begun; beyond them, a member waits for its turn. */
 const SOON_MAX = 1_000;
 
@@ -89,7 +91,7 @@ export class Prober<Item extends object> {
     const { concurrencyMax, scheduler } = this.#options;
     const gapMs = this.#gapMs();
     this.#countTime(gapMs);
-    while (this.#underWay.size < concurrencyMax) {
+    for (let begun = 0; begun < BEGUN_AT_ONCE && this.#underWay.size < concurrencyMax; begun += 1) {
       const item = this.#takeSoon() ?? this.#takeDue();
       if (!item) break;
       if (!this.#underWay.has(item)) this.#start(item);

@@ -5,7 +5,17 @@ import { connect } from 'node:net';
 import type { ProbeResult } from './prober.ts';
 
 /** What a probe, or a request, found wrong; a status is `status_503`. */
-export const FAULTS = ['refused', 'timeout', 'reset', 'unreachable', 'dns', 'tls', 'protocol', 'failed'] as const;
+export const FAULTS = [
+  'refused',
+  'timeout',
+  'reset',
+  'unreachable',
+  'dns',
+  'tls',
+  'protocol',
+  'proxy',
+  'failed',
+] as const;
 export type Fault = (typeof FAULTS)[number];
 
 const FAULT_OF_CODE: Readonly<Record<string, Fault>> = {
@@ -76,11 +86,19 @@ export interface HttpProbe {
 
 /** Whether a GET, on a connection of its own, is answered with a status that is expected. Its body isn't read. */
 export function probeHttp({ url, expect, options }: HttpProbe, signal: AbortSignal): Promise<ProbeResult> {
+  const { request: send } = url.protocol === 'https:' ? https : http;
+  return statusOf(send(url, { ...options, agent: false, signal }), expect, signal);
+}
+
+/** Sends the request, and is done with its connection once the status is there. */
+export function statusOf(
+  request: http.ClientRequest,
+  expect: readonly number[],
+  signal: AbortSignal,
+): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const { request: send } = url.protocol === 'https:' ? https : http;
-    const request = send(url, { ...options, agent: false, signal });
     request.once('response', ({ statusCode = 0 }) => {
-      resolve(expect.includes(statusCode) ? { ok: true } : { ok: false, reason: `status_${statusCode}` });
+      resolve(expect.includes(statusCode) ? { ok: true } : badStatus(statusCode));
       request.destroy();
     });
     request.on('error', (error) => resolve(failedBy(error, signal)));
@@ -88,6 +106,10 @@ export function probeHttp({ url, expect, options }: HttpProbe, signal: AbortSign
     request.once('close', () => resolve({ ok: false, reason: 'reset' }));
     request.end();
   });
+}
+
+export function badStatus(status: number | undefined): ProbeResult {
+  return { ok: false, reason: `status_${status}` };
 }
 
 export function failedBy(error: unknown, signal: AbortSignal): ProbeResult {

@@ -18,6 +18,11 @@ export class Streak {
     return isIn ? this.#length > -down : this.#length >= up;
   }
 
+  /** Whether the last result was bad. */
+  get isBad(): boolean {
+    return this.#length < 0;
+  }
+
   /** What was counted says nothing any more: the member is begun anew. */
   forget(): void {
     this.#length = 0;

@@ -82,8 +82,17 @@ export type Refused = {
   readonly retryAfterMs?: number;
 };
 
+export type LeaseNotice = SessionNotice | ProcessLeaseEnded;
+
+/** To whatever of this process holds the lease: it has ended, and was not handed back. */
+export type ProcessLeaseEnded = {
+  readonly type: 'ProcessLeaseEnded';
+  readonly lease: number;
+  readonly reason: RevokeReason | 'expired';
+};
+
 /** To a session: about a lease that it holds, or a request of its that waits. */
-export type LeaseNotice =
+export type SessionNotice =
   | { readonly type: 'LeaseExpiring'; readonly session: string; readonly lease: number; readonly remainingMs: number }
   | { readonly type: 'LeaseExpired'; readonly session: string; readonly lease: number }
   | {

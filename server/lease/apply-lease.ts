@@ -28,6 +28,7 @@ import {
   sharedHolder,
   UNASKED_ENDS_MAX,
 } from './state.ts';
+import { noteGrant, noteRequests } from './unwritten-usage.ts';
 
 type Event<Type extends LeaseEvent['type']> = Extract<LeaseEvent, { type: Type }>;
 
@@ -73,6 +74,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     keysOf(state, holderName(holder)).granted(event.key, event.body, event.lease);
   }
   address.requests.add(state.today.day, 1);
+  if (event.isEphemeral) noteGrant(state, address, resource, event.deadlineMs - event.ttlMs);
   usageChanged(state, address);
 }
 
@@ -137,9 +139,11 @@ export function applyReport(state: LeaseState, event: Event<'LeaseReported'>): v
     lease.isBanned = true;
     if (address && live) reviewLease(state, address, live);
   }
-  if (event.outcome === 'ok' && address) endProbation(state, address, lease);
+  // By an event of its own where nothing else of the lease is written.
+  if (event.outcome === 'ok' && address && !event.isEphemeral) endProbation(state, address, lease);
   if (event.requests === undefined) return;
   const difference = event.requests - lease.requests;
+  if (event.isEphemeral) return reportUse(state, lease, address, difference);
   // The first settlement may take the grant's own 1 back, on the day that it was counted; later totals only rise.
   if (difference < 0 && lease.settled) return;
   lease.requests = event.requests;
@@ -149,14 +153,38 @@ export function applyReport(state: LeaseState, event: Event<'LeaseReported'>): v
   usageChanged(state, address);
 }
 
-/** A lease granted since has gone well. */
-function endProbation(state: LeaseState, address: Address, { token, resource }: Lease): void {
-  if (address.probationAfter !== undefined && token > address.probationAfter) {
-    address.probationAfter = undefined;
-    refreshAddress(state, address);
-  }
+/** Of a lease of this process: totals only rise. */
+function reportUse(state: LeaseState, lease: Lease, address: Address | undefined, difference: number): void {
+  if (difference <= 0) return;
+  lease.requests += difference;
+  if (!address) return;
+  address.requests.add(state.today.day, difference);
+  noteRequests(state, address, difference);
+  usageChanged(state, address);
+}
+
+/** A lease granted since has gone well. Says whose probation that ends. */
+export function provenBy(address: Address, { token, resource }: Lease): { isAddress: boolean; isPair: boolean } {
   const pair = address.pairs?.get(resource);
-  if (pair?.probationAfter === undefined || token <= pair.probationAfter) return;
+  return {
+    isAddress: address.probationAfter !== undefined && token > address.probationAfter,
+    isPair: pair?.probationAfter !== undefined && token > pair.probationAfter,
+  };
+}
+
+function endProbation(state: LeaseState, address: Address, lease: Lease): void {
+  const { isAddress, isPair } = provenBy(address, lease);
+  if (isAddress) endAddressProbation(state, address);
+  if (isPair) endPairProbation(state, address, lease.resource);
+}
+
+export function endAddressProbation(state: LeaseState, address: Address): void {
+  address.probationAfter = undefined;
+  refreshAddress(state, address);
+}
+
+export function endPairProbation(state: LeaseState, address: Address, resource: number): void {
+  const pair = ensurePair(address, resource);
   pair.probationAfter = undefined;
   if (isPlain(pair)) address.pairs!.delete(resource);
   refreshPair(state, address, resource);
@@ -185,7 +213,8 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
   }
   const key = lease.terms?.key;
   if (key !== undefined) state.keys.get(holderName(lease.holder))?.ended(key, lease.token, atMs);
-  state.ended.add(lease);
+  // Nobody asks for it any more: its holder has said all it had to say.
+  if (!event.isEphemeral) state.ended.add(lease);
   if (resource.lastEndMs !== undefined) {
     const intervalMs = Math.max(0, atMs - resource.lastEndMs);
     const meanMs = resource.endIntervalMs ?? intervalMs;
@@ -206,6 +235,7 @@ export function forgetIfGone(state: LeaseState, address: Address): boolean {
     if (pair.coolingUntilMs !== undefined || pair.quarantine) return false;
   }
   state.addresses.delete(address.id);
+  state.unwritten.requests.delete(address.id);
   if (state.addressIds.get(address.address) === address.id) state.addressIds.delete(address.address);
   return true;
 }

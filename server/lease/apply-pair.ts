@@ -1,6 +1,6 @@
 import { assertNever } from '../../protocol/assert.ts';
 import { type Address, ensurePair } from './address.ts';
-import { forgetIfGone } from './apply-lease.ts';
+import { endAddressProbation, endPairProbation, forgetIfGone } from './apply-lease.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { armRest, reviewLeases } from './lease-index.ts';
@@ -11,7 +11,9 @@ type PairEvent = Extract<
   LeaseEvent,
   {
     type:
+      | 'CooldownBegan'
       | 'CooldownEnded'
+      | 'ProbationEnded'
       | 'PairQuarantined'
       | 'AddressQuarantined'
       | 'PairQuarantineEnded'
@@ -25,6 +27,14 @@ type PairEvent = Extract<
 export function applyPairEvent(state: LeaseState, event: PairEvent): void {
   const address = existing(state.addresses, event.addressId);
   switch (event.type) {
+    case 'CooldownBegan': {
+      const pair = ensurePair(address, event.resource);
+      pair.coolingUntilMs = event.untilMs;
+      return pairChanged(state, pair);
+    }
+    case 'ProbationEnded':
+      if (event.resource === undefined) return endAddressProbation(state, address);
+      return endPairProbation(state, address, event.resource);
     case 'CooldownEnded': {
       const pair = ensurePair(address, event.resource);
       pair.coolingUntilMs = undefined;

@@ -6,9 +6,11 @@ import { applySessionEvent } from './apply-session.ts';
 import { applyWaitEvent } from './apply-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
+import { usageChanged } from './lease-index.ts';
 import { wake } from './pair.ts';
 import { applyPoolChanges, forgetResources } from './pool-changes.ts';
 import type { LeaseState } from './state.ts';
+import { applyUsage } from './unwritten-usage.ts';
 
 /** The only way in which the state changes: live, at recovery and on a standby alike. Throws on an impossible event. */
 export function applyEvent(state: LeaseState, event: LeaseEvent): void {
@@ -66,6 +68,12 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
       return applyLeaseEnd(state, event);
     case 'RevocationAnnounced':
       return applyRevocation(state, event);
+    case 'UsageWritten':
+      for (const address of applyUsage(state, event)) usageChanged(state, address);
+      return;
+    case 'CutsNoticed':
+      state.cut.splice(0, event.count);
+      return;
     case 'ExpiryNoticed':
       state.notices.delete(existing(state.leases, event.lease));
       return;
@@ -80,6 +88,8 @@ export function applyEvent(state: LeaseState, event: LeaseEvent): void {
     case 'ReservationsDropped':
     case 'QueueNoticed':
       return applyWaitEvent(state, event);
+    case 'CooldownBegan':
+    case 'ProbationEnded':
     case 'CooldownEnded':
     case 'PairQuarantined':
     case 'AddressQuarantined':

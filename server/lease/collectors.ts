@@ -28,7 +28,7 @@ export interface Tally {
   sessionCount: number;
 }
 
-/** The tally of leases that die with the process. */
+/** The tally of leases that the process has for nobody in particular. */
 const PROCESS = 'process';
 
 /** What a session that begins belongs to. `served`: of one that is read from a snapshot, where it is its own collector. */
@@ -101,7 +101,7 @@ function tallyName(holder: Exclude<Holder, { kind: 'session' }>): string | undef
     case 'secret':
       return holder.owner && ownerName(holder.owner);
     case 'process':
-      return PROCESS;
+      return holder.owner ? ownerName(holder.owner) : PROCESS;
   }
 }
 

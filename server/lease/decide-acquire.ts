@@ -17,11 +17,12 @@ import { grantedTtl } from './decide-lease.ts';
 import { estimateMs, matchStep } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { granted, grantLeases } from './grants.ts';
-import { type Holder, ownerName } from './holder.ts';
+import { type Holder, isEphemeral, ownerName } from './holder.ts';
 import { bodyDigest, holderName, type KeyEntry } from './idempotency.ts';
 import { type Bound, choiceOf, refusal, type Selection, select, type Wish, whyOf } from './select.ts';
 import { endsAtMs, exists, type Lease, type LeaseState, policyOf, type Resource } from './state.ts';
 import { isShort, storageFull } from './storage.ts';
+import { isUsageFull, usageEvents } from './unwritten-usage.ts';
 
 export function acquire(state: LeaseState, command: AcquireLease, context: DecisionContext): LeaseDecision {
   const { holder, key } = command;
@@ -39,6 +40,8 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
   const { resource, wish, selection } = chosen;
   if (!('addresses' in selection)) return queue(state, resource, command, wish, body, selection.bound, context);
   const { ttlMs, clamped } = grantedTtl(state, resource.id, command.ttlMs);
+  const isProcess = isEphemeral(command);
+  const isFull = isProcess && selection.addresses.some((address) => isUsageFull(state, address));
   const { events, grants } = grantLeases(
     state,
     selection.addresses,
@@ -55,10 +58,11 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
       key,
       body,
       isMany: command.count === undefined ? undefined : true,
+      ...(isProcess ? { isEphemeral: true } : undefined),
     },
     { ttlMs, clamped },
   );
-  return { events, answer: granted(grants, command) };
+  return { events: isFull ? [...usageEvents(state), ...events] : events, answer: granted(grants, command) };
 }
 
 /** What `acquire` would be answered, by the same choice. */

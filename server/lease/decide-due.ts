@@ -11,6 +11,7 @@ import { LeaseEnds, overdueEnding } from './lease-ends.ts';
 import { withdrawalOf } from './lease-index.ts';
 import { endsAtMs, type LeaseState, policyOf, type Resource } from './state.ts';
 import { isShort } from './storage.ts';
+import { usageDueMs, usageEvents } from './unwritten-usage.ts';
 
 /** Events that one turn's look at what is due brings at most; the rest comes with the next turn. */
 const DUE_EVENTS_MAX = EVENTS_PER_DECISION_MAX;
@@ -19,7 +20,7 @@ const DONE = { type: 'done' } as const;
 
 /** When `Due` has something to do. */
 export function dueMs(state: LeaseState): number | undefined {
-  if (state.withdrawn.size > 0) return 0;
+  if (state.withdrawn.size > 0 || state.cut.length > 0) return 0;
   const dueMs = Math.min(
     (isShort(state) ? undefined : state.matching.peekKey()) ?? Infinity,
     state.expiry.peekKey() ?? Infinity,
@@ -28,6 +29,7 @@ export function dueMs(state: LeaseState): number | undefined {
     state.waitDeadlines.peekKey() ?? Infinity,
     state.queueNotices.peekKey() ?? Infinity,
     state.quarantined.peekKey() ?? Infinity,
+    usageDueMs(state) ?? Infinity,
   );
   return dueMs === Infinity ? undefined : dueMs;
 }
@@ -60,6 +62,7 @@ function weightOf(state: LeaseState, { events, notices }: LeaseDecision): number
 function nextStep(state: LeaseState, context: DecisionContext): LeaseDecision | undefined {
   const { nowMs } = context;
   return (
+    cutStep(state) ??
     dayStep(state, context) ??
     suspendedOverdue(state, context) ??
     matchStepOfAny(state, context) ??
@@ -68,8 +71,23 @@ function nextStep(state: LeaseState, context: DecisionContext): LeaseDecision | 
     addressReturnStep(state, nowMs) ??
     withdrawStep(state, context) ??
     noticeStep(state, nowMs) ??
-    queueNoticeStep(state, context)
+    queueNoticeStep(state, context) ??
+    usageStep(state, nowMs)
   );
+}
+
+/** Before anybody else is given what has been taken from them. */
+function cutStep({ cut }: LeaseState): LeaseDecision | undefined {
+  if (cut.length === 0) return undefined;
+  const told = cut.slice(0, EVENTS_PER_DECISION_MAX);
+  return {
+    events: [{ type: 'CutsNoticed', count: told.length }],
+    notices: told.map(({ lease, reason }) => ({ type: 'ProcessLeaseEnded', lease, reason })),
+  };
+}
+
+function usageStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
+  return isOver(usageDueMs(state), nowMs) ? { events: usageEvents(state) } : undefined;
 }
 
 /** Before anybody is given something: the grant counts for the day, and conditions may ask what has aged out. */
@@ -98,7 +116,9 @@ export function expireStep(state: LeaseState, resource: Resource, context: Decis
   if (firstEnding?.end === 'revoked') return revokeNow(state, first!, firstEnding.reason, context);
   const ends = new LeaseEnds(state, nowMs);
   const { events, notices } = ends;
-  for (const lease of resource.leases.upTo(nowMs, EVENTS_PER_DECISION_MAX)) {
+  // Whoever comes back on probation proves itself by a later token: the last one has to be known.
+  if (isOver(resource.resting.peekKey(), nowMs)) events.push(...usageEvents(state));
+  for (const lease of resource.leases.upTo(nowMs, EVENTS_PER_DECISION_MAX - events.length)) {
     const ending = overdueEnding(lease, nowMs)!;
     if (ending.end === 'revoked') break;
     ends.add(lease, ending);
@@ -119,11 +139,11 @@ function isOver(untilMs: number | undefined, nowMs: number): boolean {
 
 function addressReturnStep(state: LeaseState, nowMs: number): LeaseDecision | undefined {
   if (!isOver(state.quarantined.peekKey(), nowMs)) return undefined;
-  return {
-    events: state.quarantined
-      .upTo(nowMs, EVENTS_PER_DECISION_MAX)
-      .map(({ id }) => ({ type: 'AddressQuarantineEnded', addressId: id, isLifted: false })),
-  };
+  const events = usageEvents(state);
+  for (const { id } of state.quarantined.upTo(nowMs, EVENTS_PER_DECISION_MAX - events.length)) {
+    events.push({ type: 'AddressQuarantineEnded', addressId: id, isLifted: false });
+  }
+  return { events };
 }
 
 /** One lease whose address may not be used any more. */

@@ -1,12 +1,13 @@
 /** What a holder asks of a lease that it has, or had. */
 import type { DecisionContext } from '../coordinator/domain.ts';
+import { provenBy } from './apply-lease.ts';
 import type { Rejected, ReleaseLease, RenewalOutcome, RenewLeases, ReportLease } from './commands.ts';
 import { dayEvents } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
 import { banEvents } from './decide-pair.ts';
 import { ENDED_LEASES_MS } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
-import { type Holder, isSameHolder } from './holder.ts';
+import { durabilityOf, type Holder, isEphemeral, isSameHolder } from './holder.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
 import { storageFull } from './storage.ts';
@@ -38,7 +39,7 @@ export function renew(state: LeaseState, command: RenewLeases, { nowMs }: Decisi
     const askedMs = Math.ceil(nowMs) + ttlMs;
     // Never nearer than it was, and no further than an announced revocation.
     const deadlineMs = Math.max(lease.deadlineMs, Math.min(askedMs, revokedAtMs));
-    events.push({ type: 'LeaseRenewed', lease: token, ttlMs, clamped, deadlineMs });
+    events.push({ type: 'LeaseRenewed', lease: token, ttlMs, clamped, deadlineMs, ...durabilityOf(lease) });
     const remainingMs = Math.floor(Math.min(deadlineMs, revokedAtMs) - nowMs);
     const isCut = revokedAtMs < askedMs;
     renewals.push({
@@ -79,7 +80,20 @@ function reportEvents(
 ): LeaseEvent[] {
   if (outcome === undefined && requests === undefined) return [];
   const bans = outcome === 'banned' && !lease.isBanned ? banEvents(state, lease, nowMs) : [];
-  return [...dayEvents(state, utcMs), { type: 'LeaseReported', lease: lease.token, outcome, requests }, ...bans];
+  const reported = { type: 'LeaseReported', lease: lease.token, outcome, requests, ...durabilityOf(lease) } as const;
+  const proven = outcome === 'ok' && isEphemeral(lease) ? probationEvents(state, lease) : [];
+  return [...dayEvents(state, utcMs), reported, ...bans, ...proven];
+}
+
+/** What `ok` changes, where the report itself isn't written. */
+function probationEvents(state: LeaseState, lease: Lease): LeaseEvent[] {
+  const address = state.addresses.get(lease.addressId);
+  if (!address) return [];
+  const { isAddress, isPair } = provenBy(address, lease);
+  const events: LeaseEvent[] = [];
+  if (isAddress) events.push({ type: 'ProbationEnded', addressId: address.id });
+  if (isPair) events.push({ type: 'ProbationEnded', addressId: address.id, resource: lease.resource });
+  return events;
 }
 
 /** The lease that `holder` speaks of, live or ended of late; one of somebody else's never. */

@@ -10,6 +10,7 @@ import type { LeaseDecision } from './decide.ts';
 import { matchStep } from './decide-waiting.ts';
 import type { LeaseEvent } from './events.ts';
 import { grantLeases } from './grants.ts';
+import { durabilityOf } from './holder.ts';
 import { LeaseEnds } from './lease-ends.ts';
 import { boundOf, choose } from './select.ts';
 import { endsAtMs, type Lease, type LeaseState } from './state.ts';
@@ -68,9 +69,16 @@ export function revokeOne(
   if (revoking && revoking.atMs < atMs) {
     // What was announced for sooner stands; of an operator's only the reason is another now.
     if (revoking.reason !== 'operator' || reason === 'operator') return { events: [] };
-    return { events: [{ type: 'RevocationAnnounced', lease: lease.token, reason, atMs: revoking.atMs }] };
+    const sooner = { type: 'RevocationAnnounced', lease: lease.token, reason, atMs: revoking.atMs } as const;
+    return { events: [{ ...sooner, ...durabilityOf(lease) }] };
   }
-  const announced: LeaseEvent = { type: 'RevocationAnnounced', lease: lease.token, reason, atMs };
+  const announced: LeaseEvent = {
+    type: 'RevocationAnnounced',
+    lease: lease.token,
+    reason,
+    atMs,
+    ...durabilityOf(lease),
+  };
   const substitute = substituteFor(state, lease, 0, context);
   const { holder } = lease;
   return {

@@ -21,6 +21,11 @@ import type { QuarantineReason } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import type { PoolChange, PoolSource, SessionEnd } from './state.ts';
 
+/** Of a lease that this process holds: applied, and not written, since it dies with the process. */
+interface OfLease {
+  isEphemeral?: true | undefined;
+}
+
 export type LeaseEvent =
   /** A run began: sessions that were open are suspended until `suspendMs` (or their window) after `atMs`. */
   | { type: 'EpochStarted'; epoch: number; atMs: number; tokenFloor: number; suspendMs: number }
@@ -51,7 +56,7 @@ export type LeaseEvent =
   | { type: 'SessionSuspended'; session: string; untilMs: number; end: SessionEnd }
   | { type: 'SessionResumed'; session: string; resumeWindowMs: number; noticeMs: number | undefined }
   | { type: 'SessionEnded'; session: string }
-  | {
+  | ({
       type: 'LeaseGranted';
       lease: number;
       resource: number;
@@ -76,11 +81,11 @@ export type LeaseEvent =
       otherRequests?: readonly number[] | undefined;
       /** The request named a count, if only of one; absent: it didn't. */
       isMany?: boolean | undefined;
-    }
-  | { type: 'LeaseRenewed'; lease: number; ttlMs: number; clamped: boolean; deadlineMs: number }
+    } & OfLease)
+  | ({ type: 'LeaseRenewed'; lease: number; ttlMs: number; clamped: boolean; deadlineMs: number } & OfLease)
   /** `requests` is the lease's total so far. */
-  | { type: 'LeaseReported'; lease: number; outcome: Outcome | undefined; requests: number | undefined }
-  | {
+  | ({ type: 'LeaseReported'; lease: number; outcome: Outcome | undefined; requests: number | undefined } & OfLease)
+  | ({
       type: 'LeaseEnded';
       lease: number;
       end: LeaseEnd;
@@ -88,9 +93,23 @@ export type LeaseEvent =
       atMs: number;
       /** The pair rests until then. */
       coolingUntilMs?: number | undefined;
-    }
+    } & OfLease)
   /** It comes into force at `atMs`. */
-  | { type: 'RevocationAnnounced'; lease: number; reason: RevokeReason; atMs: number }
+  | ({ type: 'RevocationAnnounced'; lease: number; reason: RevokeReason; atMs: number } & OfLease)
+  /** The pair of a lease of this process rests: nothing else of that lease is written. */
+  | { type: 'CooldownBegan'; resource: number; addressId: number; untilMs: number }
+  /** A lease of this process, granted on probation, has gone well. Of the pair; of the whole address where there is no resource. */
+  | { type: 'ProbationEnded'; addressId: number; resource?: number | undefined }
+  /** What leases of this process came to on `day`: the last tokens, and how many grants there were in all. */
+  | {
+      type: 'UsageWritten';
+      day: number;
+      lastToken: number;
+      resources: readonly (readonly [resource: number, grants: number, lastGrantMs: number])[];
+      addresses: readonly (readonly [addressId: number, requests: number, lastToken: number])[];
+    }
+  /** Whoever holds them has been told that they ended, each with its address or its pair. Not written. */
+  | { type: 'CutsNoticed'; count: number }
   | {
       type: 'AcquireQueued';
       waiter: number;
@@ -163,11 +182,12 @@ const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([
   'ReservationsDropped',
   'QueueNoticed',
   'StorageChanged',
+  'CutsNoticed',
 ]);
 
 /** False for what is applied, not written, and made anew by whoever restarts. */
 export function isDurable(event: LeaseEvent): boolean {
-  return !EPHEMERAL.has(event.type);
+  return !EPHEMERAL.has(event.type) && (event as OfLease).isEphemeral !== true;
 }
 
 const FIELDS = {
@@ -208,6 +228,10 @@ const FIELDS = {
   LeaseReported: ['lease', 'outcome', 'requests'],
   LeaseEnded: ['lease', 'end', 'atMs', 'reason', 'coolingUntilMs'],
   RevocationAnnounced: ['lease', 'reason', 'atMs'],
+  CooldownBegan: ['resource', 'addressId', 'untilMs'],
+  ProbationEnded: ['addressId', 'resource'],
+  UsageWritten: ['day', 'lastToken', 'resources', 'addresses'],
+  CutsNoticed: ['count'],
   AcquireQueued: [
     'waiter',
     'session',
@@ -331,6 +355,6 @@ function decodeGrant(values: readonly unknown[]): LeaseEvent {
     substituteFor: values[14] ?? undefined,
     otherRequests: values[15] ?? undefined,
     isMany: values[16] ?? undefined,
-  } satisfies { [Field in keyof Extract<LeaseEvent, { type: 'LeaseGranted' }>]: unknown };
+  } satisfies { [Field in Exclude<keyof Extract<LeaseEvent, { type: 'LeaseGranted' }>, 'isEphemeral'>]: unknown };
   return grant as LeaseEvent;
 }

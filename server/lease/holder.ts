@@ -16,8 +16,8 @@ export type Holder =
    * of who it is: whoever shows the secret from elsewhere is the same holder.
    */
   | { readonly kind: 'secret'; readonly secretHash: string; readonly owner?: Owner }
-  /** This process: the gateway's leases, which die with it. */
-  | { readonly kind: 'process' };
+  /** This process, for `owner`: the gateway's leases, which die with it. Never written. */
+  | { readonly kind: 'process'; readonly owner?: Owner };
 
 export type OwnerRecord = readonly [kind: Owner['kind'], name: string];
 
@@ -72,6 +72,19 @@ export function decodeOwner([kind, name]: OwnerRecord): Owner {
       throw new NewerDataError(`kind of owner ${String(kind)}`);
   }
 }
+
+/** Whether a lease dies with the process, and is never written. */
+export function isEphemeral({ holder }: { readonly holder: Holder }): boolean {
+  return holder.kind === 'process';
+}
+
+/** What events about `lease` say of that. */
+export function durabilityOf(lease: { readonly holder: Holder }): { isEphemeral?: true } {
+  return isEphemeral(lease) ? EPHEMERAL : DURABLE;
+}
+
+const EPHEMERAL = { isEphemeral: true } as const;
+const DURABLE = {};
 
 /** Not the same for any two owners. */
 export function ownerName(owner: Owner): string {

@@ -42,7 +42,13 @@ export const leaseShown = v.object({
     session: v.exactOptional(v.string()),
     client: v.exactOptional(v.string()),
     owner: v.exactOptional(
-      v.pipe(v.object({ kind: v.literal('ip'), ip: v.string() }), v.description('Who got the secret.')),
+      v.pipe(
+        v.variant('kind', [
+          v.object({ kind: v.literal('ip'), ip: v.string() }),
+          v.object({ kind: v.literal('client'), client: v.string() }),
+        ]),
+        v.description('Who got the secret, or for whom the gateway has it.'),
+      ),
     ),
   }),
   ttl_ms: v.pipe(v.number(), v.description('What is left of it.')),
@@ -143,9 +149,8 @@ function clientOf(state: LeaseState, holder: Holder): string | undefined {
     case 'client':
       return holder.client;
     case 'secret':
-      return ownerText(holder.owner);
     case 'process':
-      return undefined;
+      return ownerText(holder.owner);
   }
 }
 

@@ -61,11 +61,19 @@ export class RestoredLeases {
   }
 }
 
+/** All but those of this process, which die with it. */
 export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
-  const tokens = Float64Array.from(state.leases.keys());
+  const { holders } = state.leases.rows;
+  const isWritten = (row: number) => holders[row]!.kind !== 'process';
+  const ephemeral = new Set<number>();
+  for (const { leaseRows } of state.addresses.values()) {
+    for (const row of leaseRows) if (!isWritten(row)) ephemeral.add(state.leases.rows.tokens[row]!);
+  }
+  const all = Float64Array.from(state.leases.keys());
+  const tokens = ephemeral.size > 0 ? all.filter((token) => !ephemeral.has(token)) : all;
   let rows: number[] = [];
-  for (const address of state.addresses.values()) {
-    rows.push(...address.leaseRows);
+  for (const { leaseRows } of state.addresses.values()) {
+    rows.push(...(ephemeral.size > 0 ? leaseRows.filter(isWritten) : leaseRows));
     if (rows.length < LEASES_PER_RECORD) continue;
     yield encodeColumns(state.leases.rows, rows, tokens);
     rows = [];

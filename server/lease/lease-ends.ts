@@ -2,6 +2,7 @@ import { assertNever } from '../../protocol/assert.ts';
 import type { LeaseEnd, RevokeReason } from '../../protocol/codes.ts';
 import type { LeaseNotice } from './commands.ts';
 import type { LeaseEvent } from './events.ts';
+import { isEphemeral } from './holder.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
 
 /** How a lease ends, and why where that needs saying. */
@@ -25,22 +26,39 @@ export class LeaseEnds {
   add(lease: Lease, asked: Ending): void {
     const ending = overdueEnding(lease, this.#nowMs) ?? asked;
     const reason = ending.end === 'revoked' ? ending.reason : undefined;
+    const untilMs = coolingUntilMs(this.#state, lease, ending.end, this.#nowMs);
+    const { token, resource, addressId, holder } = lease;
+    if (isEphemeral(lease)) {
+      if (untilMs !== undefined) this.events.push({ type: 'CooldownBegan', resource, addressId, untilMs });
+      this.events.push({
+        type: 'LeaseEnded',
+        lease: token,
+        end: ending.end,
+        reason,
+        atMs: this.#nowMs,
+        isEphemeral: true,
+      });
+      const why = ending.end === 'revoked' ? ending.reason : ending.end;
+      if (why === 'released' || why === 'session_lost') return;
+      this.notices.push({ type: 'ProcessLeaseEnded', lease: token, reason: why });
+      return;
+    }
     this.events.push({
       type: 'LeaseEnded',
-      lease: lease.token,
+      lease: token,
       end: ending.end,
       reason,
       atMs: this.#nowMs,
-      coolingUntilMs: coolingUntilMs(this.#state, lease, ending.end, this.#nowMs),
+      coolingUntilMs: untilMs,
     });
-    if (lease.holder.kind !== 'session') return;
-    const { session } = lease.holder;
+    if (holder.kind !== 'session') return;
+    const { session } = holder;
     switch (ending.end) {
       case 'expired':
-        this.notices.push({ type: 'LeaseExpired', session, lease: lease.token });
+        this.notices.push({ type: 'LeaseExpired', session, lease: token });
         return;
       case 'revoked':
-        this.notices.push({ type: 'LeaseRevoked', session, lease: lease.token, reason: ending.reason });
+        this.notices.push({ type: 'LeaseRevoked', session, lease: token, reason: ending.reason });
         return;
       case 'released':
       case 'session_lost':
@@ -62,7 +80,9 @@ export function overdueEnding(lease: Lease, nowMs: number): Ending | undefined {
 
 /** Until when the pair rests; undefined: not at all. */
 function coolingUntilMs(state: LeaseState, lease: Lease, end: LeaseEnd, nowMs: number): number | undefined {
-  const { cooldownMs, handover } = policyOf(state, lease.resource);
+  const { cooldownMs, handover: asked } = policyOf(state, lease.resource);
+  // What this process holds it knows the end of.
+  const handover = isEphemeral(lease) ? 'fast' : asked;
   const restMs = cooldownMs?.[end] ?? 0;
   let untilMs = restMs > 0 ? Math.ceil(nowMs) + restMs : nowMs;
   // Its holder may not know of the end and go by the deadline.

@@ -3,7 +3,7 @@ import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
 import { countHeld, tallyFor } from './collectors.ts';
 import { existing } from './existing.ts';
-import type { Holder } from './holder.ts';
+import { type Holder, isEphemeral } from './holder.ts';
 import type { LeaseFields, LiveLease } from './lease-rows.ts';
 import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
@@ -100,6 +100,22 @@ function isBarred({ isBanned }: Lease, quarantine: QuarantineRecord | undefined)
   return quarantine !== undefined && (quarantine.reason === 'operator' || !isBanned);
 }
 
+/**
+ * Ends what this process holds of an address, or of a pair of it, that has left the pool, where there is nothing of such a
+ * lease in the journal: whoever replays it would find the address gone. Its holder is told by `Due`.
+ */
+export function cutWithdrawn(state: LeaseState, address: Address): void {
+  for (const lease of leasesOf(state, address)) {
+    if (!isEphemeral(lease) || address.serves(lease.resource)) continue;
+    const reason = withdrawalOf(address, lease)!;
+    const { resource, token } = lease;
+    unindexLease(state, lease);
+    leasesChanged(state, address, resource);
+    usageChanged(state, address);
+    state.cut.push({ lease: token, reason });
+  }
+}
+
 export function armExpiry(state: LeaseState, lease: LiveLease): void {
   const resource = ensureResource(state, lease.resource);
   resource.leases.set(lease, endsAtMs(lease));
@@ -137,6 +153,8 @@ export function armNotice(state: LeaseState, lease: LiveLease, session: Session 
   else state.notices.delete(lease);
 }
 
+/** A restart prolongs no lease of this process: it ends it. */
 export function countTtl(state: LeaseState, lease: Lease, step: 1 | -1): void {
+  if (isEphemeral(lease)) return;
   state.ttlClasses[31 - Math.clz32(lease.ttlMs)]! += step;
 }

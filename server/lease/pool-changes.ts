@@ -4,7 +4,7 @@ import { Address } from './address.ts';
 import { forgetIfGone } from './apply-lease.ts';
 import { unreserve } from './apply-waiting.ts';
 import { existing } from './existing.ts';
-import { reviewLeases } from './lease-index.ts';
+import { cutWithdrawn, reviewLeases } from './lease-index.ts';
 import { recordDigest } from './overruled-records.ts';
 import { pairStatus, wake } from './pair.ts';
 import { factsOf } from './resource-pool.ts';
@@ -49,6 +49,7 @@ export function forgetResources(state: LeaseState): void {
   for (const resource of state.resources.values()) {
     if (exists(state, resource) || resource.resting.size > 0 || resource.queue.size > 0) continue;
     state.resources.delete(resource.id);
+    state.unwritten.resources.delete(resource.id);
     state.matching.delete(resource);
     state.queueNotices.delete(resource);
     for (const { collector, tally } of state.sessions.values()) {
@@ -72,7 +73,11 @@ function putAddress(state: LeaseState, { id, record, takesRpw, source }: Put): v
   // In version 1 a mark went with every put, and followed anew where it was to stay.
   markOverruled(state, record.address, address, source ?? 'file');
   if (!address) return addAddress(state, new Address(id, record, state.today));
-  if (takesRpw) address.requests = RollingRequests.starting(state.today.day, record.rpw);
+  if (takesRpw) {
+    address.requests = RollingRequests.starting(state.today.day, record.rpw);
+    // Whatever was used before is no part of the new figure.
+    if (state.unwritten.requests.has(address.id)) state.unwritten.requests.set(address.id, 0);
+  }
   const servedBefore = address.removed ? [] : address.record.resource_ids;
   address.record = record;
   address.removed = false;
@@ -122,5 +127,6 @@ function reindexAddress(state: LeaseState, address: Address, servedBefore: reado
       wake(state, resource);
     }
   }
+  cutWithdrawn(state, address);
   reviewLeases(state, address);
 }

@@ -16,6 +16,7 @@ import { OverruledRecords } from './overruled-records.ts';
 import type { Pair, Resting } from './pair.ts';
 import type { ResourcePolicy } from './policy.ts';
 import { ResourcePool } from './resource-pool.ts';
+import type { UnwrittenUsage } from './unwritten-usage.ts';
 import { type Line, ResourceQueue, type Waiter } from './waiting.ts';
 
 /** Unasked ends that a session is told of when it resumes. */
@@ -189,6 +190,10 @@ export interface LeaseState {
   isReplaying: boolean;
   /** While a snapshot is restored: its leases, which come in an order of their own. */
   restored: RestoredLeases | undefined;
+  /** Of the leases of this process. Not persisted: the next one has none. */
+  readonly unwritten: UnwrittenUsage;
+  /** Tokens of leases of this process that ended with their address or pair, whose holders are still to be told. */
+  readonly cut: { readonly lease: number; readonly reason: RevokeReason }[];
 
   // Indexes over the above; nothing of them is persisted.
   /** What the resources go by: `ownPolicies` over `configuredPolicies` and the default one. */
@@ -243,6 +248,8 @@ export function createLeaseState(): LeaseState {
     storage: 'ample',
     isReplaying: false,
     restored: undefined,
+    unwritten: { sinceMs: undefined, requests: new Map(), resources: new Set() },
+    cut: [],
     policies: new Map(),
     tallies: new Map(),
     expiry: new IndexedHeap<Resource>({

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CODES, LEASE_ENDS, REFUSED_REASONS, REVOKE_REASONS } from '../../protocol/codes.ts';
+import { AddressHealthCounts } from '../health/address-health-counts.ts';
 import { parsePrometheusText } from '../testing/prometheus-text.ts';
 import { Counts } from './counts.ts';
 import { Distribution } from './distribution.ts';
@@ -59,7 +60,11 @@ function open(gauges: Partial<Gauges> = {}) {
     errorCodes: ERROR_CODES,
   });
   const monitor = new FakeMonitor();
-  const families = [...gaugeFamilies({ ...GAUGES, ...gauges }), ...counts.families()];
+  const families = [
+    ...gaugeFamilies({ ...GAUGES, ...gauges }),
+    ...counts.families(),
+    ...new AddressHealthCounts().families(() => 0),
+  ];
   const exposition = new Exposition(families, () => monitor);
   const scrape = async () => parsePrometheusText((await exposition.scrape()).text);
   return { counts, monitor, scrape };

@@ -2,7 +2,7 @@
 import { assertNever } from '../../protocol/assert.ts';
 import type { CoordinatorFrame, ErrorFrame } from '../../protocol/frames.ts';
 import type { Taken } from '../clients/access.ts';
-import type { Granted, LeaseNotice, Queued, Refused, Rejected, RenewalOutcome } from '../lease/commands.ts';
+import type { Granted, Queued, Refused, Rejected, RenewalOutcome, SessionNotice } from '../lease/commands.ts';
 
 /** What an acquire is answered, at once or after a wait. */
 export function acquireFrame(id: number, answer: Granted | Queued | Refused): CoordinatorFrame {
@@ -27,7 +27,7 @@ export function acquireFrame(id: number, answer: Granted | Queued | Refused): Co
   }
 }
 
-export function noticeFrame(notice: LeaseNotice): CoordinatorFrame {
+export function noticeFrame(notice: SessionNotice): CoordinatorFrame {
   switch (notice.type) {
     case 'LeaseExpiring':
       return { type: 'expiring', lease: notice.lease, remaining_ms: notice.remainingMs };

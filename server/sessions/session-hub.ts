@@ -7,7 +7,7 @@ import type { Coordinator, DomainPort } from '../coordinator/coordinator.ts';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { CounterAnswers, CounterCommand } from '../counters/commands.ts';
 import type { CounterState } from '../counters/state.ts';
-import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
+import type { LeaseAnswers, LeaseCommand, LeaseNotice, SessionNotice } from '../lease/commands.ts';
 import type { Owner } from '../lease/holder.ts';
 import type { LeaseState } from '../lease/state.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -296,11 +296,12 @@ export class SessionHub {
   }
 
   #notify(notice: LeaseNotice): void {
+    if (notice.type === 'ProcessLeaseEnded') return;
     this.#logNotice(notice);
     this.#bySession.get(notice.session)?.push(noticeFrame(notice));
   }
 
-  #logNotice(notice: LeaseNotice): void {
+  #logNotice(notice: SessionNotice): void {
     const { type, session } = notice;
     if (type === 'WaitAnswered') {
       const { request, answer } = notice;

@@ -44,10 +44,14 @@ export function decisionLines(decisions: readonly Decided[], showTime = false): 
     else if (lines.length > 0 || kind === 'due') lines.push(`${kind}${times}`);
     lastMs = atMs;
     lines.push(...grouped(alike.flatMap((one) => one.events.map((event) => [`+ ${event.type}`, eventFields(event)]))));
-    lines.push(...grouped(alike.flatMap((one) => one.notices.map((told) => [`! ${told.session}`, noticeText(told)]))));
+    lines.push(...grouped(alike.flatMap((one) => one.notices.map((told) => [`! ${toldTo(told)}`, noticeText(told)]))));
     if (answer) lines.push(...answerLines(answer));
   }
   return lines.length === 0 ? ['nothing'] : lines;
+}
+
+function toldTo(notice: LeaseNotice): string {
+  return notice.type === 'ProcessLeaseEnded' ? 'process' : notice.session;
 }
 
 function tellable(decided: Decided): Decided {
@@ -58,7 +62,7 @@ function tellable(decided: Decided): Decided {
 function runs(decisions: readonly Decided[]): Decided[][] {
   const shapeOf = ({ atMs, kind, events, notices, answer }: Decided) => {
     const isStep = kind === 'again' && events.length === 1 && answer === undefined;
-    return isStep ? [atMs, events[0]!.type, ...notices.map(({ session }) => session)].join(' ') : undefined;
+    return isStep ? [atMs, events[0]!.type, ...notices.map(toldTo)].join(' ') : undefined;
   };
   const found: Decided[][] = [];
   for (let index = 0; index < decisions.length; ) {
@@ -147,6 +151,17 @@ function eventFields(event: LeaseEvent): string {
       return `${event.waiter} request=${event.request}`;
     case 'WaitEnded':
       return `${event.waiter} ${event.end}`;
+    case 'CooldownBegan':
+      return `r${event.resource} #${event.addressId} until=${clock(event.untilMs)}`;
+    case 'ProbationEnded':
+      return joined(event.resource === undefined ? '' : `r${event.resource}`, `#${event.addressId}`);
+    case 'UsageWritten': {
+      const grants = event.resources.map(([resource, count]) => `r${resource}=${count}`);
+      const requests = event.addresses.map(([addressId, count]) => `#${addressId}+${count}`);
+      return joined(`last=${event.lastToken}`, ...grants, ...requests);
+    }
+    case 'CutsNoticed':
+      return `${event.count}`;
     case 'CooldownEnded':
       return `r${event.resource} #${event.addressId}`;
     case 'PairQuarantined':
@@ -218,6 +233,8 @@ function change(poolChange: PoolChange): string {
 
 function noticeText(notice: LeaseNotice): string {
   switch (notice.type) {
+    case 'ProcessLeaseEnded':
+      return `ended ${notice.lease} ${reasonText(notice.reason)}`;
     case 'LeaseExpiring':
       return `expiring ${notice.lease} remaining=${duration(notice.remainingMs)}`;
     case 'LeaseExpired':

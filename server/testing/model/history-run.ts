@@ -83,11 +83,10 @@ export class HistoryRun {
 
   askerOf(token: number, by: Named['by']): Holder {
     if (by !== 'holder') return this.holder(by);
-    return this.model.leases.find((lease) => lease.token === token)?.holder ?? { kind: 'process' };
+    return this.model.leases.find((lease) => lease.token === token)?.holder ?? { kind: 'client', client: 'berta' };
   }
 
   holder(by: Asker): Holder {
-    if (by === 'process') return { kind: 'process' };
     if ('client' in by) return { kind: 'client', client: by.client };
     if ('secret' in by) return { kind: 'secret', secretHash: by.secret };
     return { kind: 'session', session: this.slots[by.slot] ?? 'none' };

@@ -110,6 +110,11 @@ export class LeaseFollower extends Following {
       case 'ReservationsDropped':
       case 'QueueNoticed':
         return this.waiting.observe(event, decided);
+      case 'CooldownBegan':
+      case 'ProbationEnded':
+      case 'UsageWritten':
+      case 'CutsNoticed':
+        return assert.fail(`${event.type}: this process holds nothing`);
       case 'LeaseReported':
       case 'CooldownEnded':
       case 'PairQuarantined':

@@ -1,0 +1,145 @@
+/** Connections through a leased address: to it, and through it to where a request is to go. */
+import { request as httpRequest } from 'node:http';
+import { connect, isIP, isIPv6, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Scheduler } from '../coordinator/scheduler.ts';
+import { type Fault, faultOf } from '../health/probes.ts';
+import { proxyAuthorization, type Upstream } from '../health/upstream.ts';
+import { onAbort } from './abort.ts';
+import type { Destination } from './destination.ts';
+import type { ForwardError } from './forward-errors.ts';
+import { socksConnect } from './upstream-socks.ts';
+
+/** Why an address didn't get us through. */
+export interface UpstreamFault {
+  readonly reason: Extract<ForwardError, `upstream_${string}`>;
+  readonly message: string;
+  /** What it says of the address; undefined: nothing, since it is about what lies behind it. */
+  readonly fault: Fault | undefined;
+  /** Another address may do better. */
+  readonly mayRetry: boolean;
+}
+
+/** `aborted`: by the signal. */
+export type Opened =
+  | { readonly type: 'open'; readonly socket: Socket }
+  | { readonly type: 'failed'; readonly fault: UpstreamFault }
+  | { readonly type: 'aborted' };
+
+export interface OpenOptions {
+  /** For all of it. */
+  readonly timeoutMs: number;
+  readonly scheduler: Scheduler;
+  readonly signal: AbortSignal;
+  /** PEM: whom upstreams over TLS are trusted by, beside whom Node trusts. */
+  readonly ca?: string | undefined;
+}
+
+/**
+ * A socket on which `destination` listens, or, where there is none, the upstream itself. It has a listener for errors, behind
+ * each of which `close` follows.
+ */
+export function openThrough(
+  upstream: Upstream,
+  destination: Destination | undefined,
+  { timeoutMs, scheduler, signal, ca }: OpenOptions,
+): Promise<Opened> {
+  return new Promise((resolve) => {
+    let isSettled = false;
+    const socket = dial(upstream, ca);
+    let isConnected = false;
+    const settle = (opened: Opened) => {
+      if (isSettled) return;
+      isSettled = true;
+      cancel();
+      off();
+      if (opened.type !== 'open') socket.destroy();
+      resolve(opened);
+    };
+    const cancel = scheduler.setTimer(timeoutMs, () => {
+      // Behind a connection it may be the destination that is waited for.
+      settle(failed('upstream_timeout', 'the address stayed silent', isConnected ? 'failed' : 'timeout'));
+    });
+    const off = onAbort(signal, () => settle({ type: 'aborted' }));
+    const unreachable = (fault: Fault) => {
+      settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
+    };
+    socket.on('error', (error) => unreachable(isConnected ? 'reset' : faultOf(error)));
+    socket.once('close', () => unreachable('reset'));
+    socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
+      if (isSettled) return;
+      isConnected = true;
+      socket.setNoDelay(true);
+      if (destination === undefined) settle({ type: 'open', socket });
+      else if (isHttp(upstream)) {
+        httpConnect(socket, upstream, destination, settle);
+      } else void socksConnect(socket, upstream, destination, { timeoutMs, scheduler }).then(settle);
+    });
+  });
+}
+
+/** Whether it is asked by HTTP, with TLS or without. */
+export function isHttp({ scheme }: Upstream): boolean {
+  return scheme === 'http' || scheme === 'https';
+}
+
+function dial({ scheme, host, port }: Upstream, ca: string | undefined): Socket {
+  // Either side may be done first, and the other still have something to say.
+  const options = { host, port, allowHalfOpen: true };
+  if (scheme !== 'https') return connect(options);
+  const trust = ca === undefined ? {} : { ca };
+  return connectTls({ ...options, ...trust, ...(isIP(host) === 0 ? { servername: host } : {}) });
+}
+
+function httpConnect(
+  socket: Socket,
+  upstream: Upstream,
+  { host, port }: Destination,
+  settle: (opened: Opened) => void,
+): void {
+  const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  const request = httpRequest({
+    method: 'CONNECT',
+    path: authority,
+    headers: { Host: authority, Connection: 'keep-alive', ...proxyHeaders(upstream) },
+    createConnection: () => socket,
+  });
+  request.once('error', (error) => {
+    settle(failed('upstream_broken', 'the address gave no HTTP answer', faultOf(error)));
+  });
+  request.once('connect', ({ statusCode = 0 }, _socket, head) => {
+    if (statusCode >= 200 && statusCode < 300) {
+      if (head.length > 0) socket.unshift(head);
+      settle({ type: 'open', socket });
+    } else settle(connectRefused(statusCode));
+  });
+  // Some answer as if it were any request.
+  request.once('response', ({ statusCode = 0 }) => settle(connectRefused(statusCode)));
+  request.end();
+}
+
+function connectRefused(status: number): Opened {
+  if (status === 407) return authFailed();
+  // Busy, or in trouble with the destination: what another address may not be.
+  const mayRetry = status === 429 || status >= 500;
+  const message = `the address refused to connect to the destination: ${status}`;
+  return { type: 'failed', fault: { reason: 'upstream_refused', message, fault: undefined, mayRetry } };
+}
+
+/** What an HTTP proxy is told beside the request. */
+export function proxyHeaders(upstream: Upstream): Record<string, string> {
+  const authorization = proxyAuthorization(upstream);
+  return authorization === undefined ? {} : { 'Proxy-Authorization': authorization };
+}
+
+export function authFailed(): Opened & { type: 'failed' } {
+  return failed('upstream_auth', 'the address does not take the credentials of its pool record', 'proxy');
+}
+
+export function failed(
+  reason: UpstreamFault['reason'],
+  message: string,
+  fault: Fault,
+): Opened & { readonly type: 'failed' } {
+  return { type: 'failed', fault: { reason, message, fault, mayRetry: true } };
+}
