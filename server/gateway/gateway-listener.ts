@@ -73,7 +73,7 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     const fault = headFault(request);
     if (fault === undefined) return inTurn(request, response, onRequest);
     onUnreadable(400);
-    answerProblem(response, 400, fault);
+    answerProblem(response, 400, fault, {}, { Connection: 'close' });
   });
   answerUnreadable(server, onUnreadable);
   /** What a request becomes that takes its whole connection. */
