@@ -13,6 +13,7 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY protocol protocol
 COPY server server
+COPY examples examples
 RUN npm run build
 
 # What runs: production dependencies only. The compiler comes along with them as an optional peer of valibot, for types
@@ -37,11 +38,12 @@ WORKDIR /app
 COPY package.json ./
 COPY --from=modules /app/node_modules node_modules
 COPY --from=build /app/dist dist
-# Both listeners on all of the container's addresses: what may reach them is up to the ports that are published. The API
+# All listeners on all of the container's addresses: what may reach them is up to the ports that are published. The API
 # then needs LEASEHOLD_ADMIN_KEY, and without one the coordinator says so and does not start.
 ENV NODE_ENV=production \
     LEASEHOLD_HOST=0.0.0.0 \
     LEASEHOLD_ADMIN_HOST=0.0.0.0 \
+    LEASEHOLD_GATEWAY_HOST=0.0.0.0 \
     LEASEHOLD_DATA_DIR=/data
 USER node
 VOLUME /data
