@@ -214,10 +214,8 @@ export class ForwardedRequest implements Dispatcher.DispatchHandler {
 
   /** The answer has left, or the client has. */
   #closed(): void {
-    const { pool, client } = this.#forwarded;
-    const { method = '', url = '' } = this.#request;
     const response = this.#response;
-    pool.inFlight -= 1;
+    this.#forwarded.pool.inFlight -= 1;
     this.#body?.discard();
     const isCut = !response.writableFinished;
     if (isCut) {
@@ -225,19 +223,36 @@ export class ForwardedRequest implements Dispatcher.DispatchHandler {
       this.#controller?.abort(new Error('the client is gone'));
     }
     const status = response.headersSent ? response.statusCode : CLIENT_GONE;
-    this.#context.counts.answered(status);
-    logRequest(this.#context.log, {
-      via: 'reverse',
-      method,
-      url,
-      target: this.#target?.name,
+    noteEnd(this.#context, this.#request, this.#forwarded, {
+      target: this.#target,
       status,
-      ms: this.#context.clock.nowMs() - this.#startMs,
+      startMs: this.#startMs,
       retries: this.#retries,
-      client,
       reason: this.#reason ?? (isCut ? 'client_gone' : undefined),
     });
   }
+}
+
+/** How a request has ended. */
+export interface End {
+  /** The last that was asked; undefined: nobody was. */
+  readonly target: Target | undefined;
+  readonly status: number;
+  readonly startMs: number;
+  readonly retries: number;
+  readonly reason: string | undefined;
+}
+
+/** The one count and the one line of each request. */
+export function noteEnd(
+  { counts, log, clock }: ForwardContext,
+  { method = '', url = '' }: IncomingMessage,
+  { client }: Forwarded,
+  { target, status, startMs, retries, reason }: End,
+): void {
+  counts.answered(status);
+  const ms = clock.nowMs() - startMs;
+  logRequest(log, { via: 'reverse', method, url, target: target?.name, status, ms, retries, client, reason });
 }
 
 function rawTexts(raw: readonly Buffer[]): string[] {

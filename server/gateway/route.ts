@@ -1,5 +1,6 @@
 /** What the reverse proxy is told: which requests go to which targets, and how. */
 import type { Strategy } from '../../protocol/codes.ts';
+import type { HealthPolicy } from '../health/target-health.ts';
 
 export interface TargetSettings {
   /** `http://host:port` or `https://host:port`, with nothing behind it. */
@@ -9,7 +10,7 @@ export interface TargetSettings {
 }
 
 /** How a route treats requests and targets. Durations in ms. */
-export interface RoutePolicy {
+export interface RoutePolicy extends HealthPolicy {
   /** Absent: `weighted` where a target has a weight, `round_robin` otherwise. */
   readonly strategy?: Strategy;
   /** What `sticky` goes by; with neither of them the client's IP. */
@@ -35,18 +36,6 @@ export interface RoutePolicy {
   readonly probePath?: string;
   /** That the probe of a path expects. */
   readonly probeStatus: number;
-  /** Good probes in a row that bring a target back, and bad ones that take it out. */
-  readonly probeUp: number;
-  readonly probeDown: number;
-  /** Answers in a row that are 5xx, broken or too slow, after which a target is ejected; 0: never. */
-  readonly ejectAfter: number;
-  /** Head of the response later than that: too slow. Absent: nothing is. */
-  readonly ejectSlowerThanMs?: number;
-  /** Doubles with each ejection, up to `ejectMaxMs`. */
-  readonly ejectMs: number;
-  readonly ejectMaxMs: number;
-  /** An ejection never makes this share of the targets, or more, be out. */
-  readonly ejectShareMax: number;
   /** Time over which a target that is back gets its share little by little; 0: all of it at once. */
   readonly slowStartMs: number;
 }

@@ -6,9 +6,9 @@ import { connect as connectTls } from 'node:tls';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import { attemptFault, isIdempotent } from './attempt-fault.ts';
 import { endToEndHeaders } from './end-to-end.ts';
-import type { ForwardContext, Forwarded } from './forwarded-request.ts';
+import { type ForwardContext, type Forwarded, noteEnd } from './forwarded-request.ts';
 import { answerProblem } from './gateway-listener.ts';
-import { CLIENT_GONE, logRequest } from './request-line.ts';
+import { CLIENT_GONE } from './request-line.ts';
 import type { Target } from './target.ts';
 
 /** What node hands over. `response` writes on `socket` as long as nothing was upgraded. */
@@ -207,22 +207,15 @@ export class UpgradedConnection {
 
   /** The client's connection is closed. */
   #over(): void {
-    const { pool, client } = this.#forwarded;
-    const { method = '', url = '' } = this.#of.request;
     const status = this.#status ?? CLIENT_GONE;
     this.#isOver = true;
-    pool.inFlight -= 1;
+    this.#forwarded.pool.inFlight -= 1;
     if (this.#status === undefined) this.#outgoing?.destroy();
-    this.#context.counts.answered(status);
-    logRequest(this.#context.log, {
-      via: 'reverse',
-      method,
-      url,
-      target: this.#target?.name,
+    noteEnd(this.#context, this.#of.request, this.#forwarded, {
+      target: this.#target,
       status,
-      ms: this.#context.clock.nowMs() - this.#startMs,
+      startMs: this.#startMs,
       retries: this.#retries,
-      client,
       reason: this.#reason ?? (this.#status === undefined ? 'client_gone' : undefined),
     });
   }

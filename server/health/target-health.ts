@@ -17,14 +17,19 @@ export interface Out {
   readonly reason: string;
 }
 
+/** Durations in ms. */
 export interface HealthPolicy {
+  /** Good probes in a row that bring a target back, and bad ones that take it out. */
   readonly probeUp: number;
   readonly probeDown: number;
-  /** Bad answers in a row that eject; 0: none do. */
+  /** Answers in a row that are 5xx, broken or too slow, after which a target is ejected; 0: never. */
   readonly ejectAfter: number;
+  /** Head of the response later than that: too slow. Absent: nothing is. */
   readonly ejectSlowerThanMs?: number;
+  /** Doubles with each ejection, up to `ejectMaxMs`. */
   readonly ejectMs: number;
   readonly ejectMaxMs: number;
+  /** An ejection never makes this share of the targets, or more, be out. */
   readonly ejectShareMax: number;
 }
 
