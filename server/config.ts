@@ -277,13 +277,11 @@ function checkTogether(config: Config, given: Given, problems: string[]): void {
   }
 }
 
-/** Routes without a listener, a listener without routes, and two routes for everything. */
+/** A listener without routes, and two routes for everything. */
 function checkRoutes(config: Config, given: Given, problems: string[]): void {
   const told = [given.targets, given.routes].filter((entry) => entry !== undefined);
   if ([...told, given.reverse_port].some((entry) => entry?.faulty)) return;
-  if (config.reversePort === undefined && config.routes.length > 0) {
-    problems.push(...told.map(({ label }) => `${label}: needs ${flagOf('reverse_port')}, too`));
-  } else if (config.reversePort !== undefined && config.routes.length === 0) {
+  if (config.reversePort !== undefined && config.routes.length === 0) {
     const label = given.reverse_port!.label;
     problems.push(`${label}: needs ${flagOf('targets')} or ${flagOf('routes')}, to know where requests go`);
   }

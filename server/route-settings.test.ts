@@ -78,9 +78,9 @@ describe('routes in the settings', () => {
     else expect(found[0]).toMatch(message);
   });
 
-  it('need a listener, and a listener needs them', () => {
+  it('have a listener, on port 8000 where no other is said, and a listener needs them', () => {
     const without = loadConfig({ argv: ['--targets', 'a:1'], env: {}, readFile: () => '' });
-    expect(without).toMatchObject({ ok: false, problems: ['--targets: needs --reverse-port, too'] });
+    expect(without).toMatchObject({ ok: true, config: { reversePort: 8_000 } });
     expect(problems([])).toEqual(['--reverse-port: needs --targets or --routes, to know where requests go']);
   });
 

@@ -35,6 +35,8 @@ export interface Setting<Schema extends v.GenericSchema = v.GenericSchema> {
 const PATH_LENGTH_MAX = 4_096;
 const KEY_LENGTH_MAX = 256;
 const ORIGINS_MAX = 100;
+/** Where it has something to do and nobody says where. */
+const REVERSE_PORT = 8_000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
@@ -147,7 +149,11 @@ export const SETTINGS = {
   ),
   http_connections_per_ip_max: setting('integer', v.optional(integer(1, 1_000_000), 5_000), 'The same from one IP'),
   gateway_host: setting('text', v.optional(host, '127.0.0.1'), 'Where the parts of the gateway listen'),
-  reverse_port: setting('integer', v.exactOptional(port), 'Port of the reverse proxy; 0: any free one; unset: none'),
+  reverse_port: setting(
+    'integer',
+    v.exactOptional(port),
+    `Port of the reverse proxy; 0: any free one; unset: ${REVERSE_PORT} if it has targets or routes`,
+  ),
   forward_port: setting('integer', v.exactOptional(port), 'Port of the forward proxy over leases; unset: none'),
   redirect_port: setting('integer', v.exactOptional(port), 'Port of the redirect balancer; unset: none'),
   targets: setting(
@@ -232,7 +238,9 @@ export interface Config
 
 export function withWholePolicies({ targets, routeDefaults, ...config }: OwnConfig): Config {
   const whole = Array.from(config.resources, ([id, own]) => [id, wholePolicy(config.resourceDefaults, own)] as const);
-  return { ...config, resources: new Map(whole), routes: wholeRoutes(config.routes, routeDefaults, targets) };
+  const own = wholeRoutes(config.routes, routeDefaults, targets);
+  const listens = own.length > 0 && config.reversePort === undefined ? { reversePort: REVERSE_PORT } : {};
+  return { ...config, ...listens, resources: new Map(whole), routes: own };
 }
 
 /** The table's row by name, with the types of the rows forgotten. */
