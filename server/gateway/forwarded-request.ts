@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../coordinator/scheduler.ts';
+import { beginAnswer } from './answer-head.ts';
 import { type AttemptFault, attemptFault, isIdempotent } from './attempt-fault.ts';
 import { endToEndHeaders } from './end-to-end.ts';
 import { answerProblem } from './gateway-listener.ts';
@@ -87,15 +88,18 @@ export class ForwardedRequest implements Dispatcher.DispatchHandler {
 
   /** Interim answers (1xx) go no further: `Expect` has been answered here. */
   onResponseStart(controller: Dispatcher.DispatchController, status: number, _: unknown, message?: string): void {
-    if (status < 200) return;
+    if (status >= 100 && status < 200) return;
     const target = this.#target!;
     const { pool } = this.#forwarded;
-    pool.health.answered(target, status, this.#context.clock.nowMs() - this.#attemptMs, this.#isLastResort);
-    this.#body?.forget();
     const headers = endToEndHeaders(rawTexts(controller.rawHeaders as readonly Buffer[]));
     if (this.#context.isDraining()) headers.push('Connection', 'close');
     const response = this.#response;
-    response.writeHead(status, message ?? '', headers);
+    if (!beginAnswer(response, status, message ?? '', headers)) {
+      controller.abort(new Error('the answer has no status that there is'));
+      return;
+    }
+    pool.health.answered(target, status, this.#context.clock.nowMs() - this.#attemptMs, this.#isLastResort);
+    this.#body?.forget();
     if (BODILESS.has(status)) {
       this.#isAnswered = true;
       response.end();

@@ -3,7 +3,7 @@
  * anybody looks at it: two Host headers, a length beside a transfer coding, folded header lines (RFC 9112 §3.2, §5.2, §6.1;
  * the last two are node's own parser's doing).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
@@ -153,7 +153,8 @@ export function answerProblem(
     return;
   }
   const body = problemText(status, message, extras);
-  response.writeHead(status, {
+  // By name: an answer that could not be begun may have left another one.
+  response.writeHead(status, STATUS_CODES[status] ?? 'Error', {
     'Content-Type': PROBLEM_CONTENT_TYPE,
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',

@@ -49,6 +49,40 @@ describe('a sticky session', () => {
     expect(held.sessionCount).toBe(0);
   });
 
+  it('says within a second what it was used for so far, however long it goes on', async () => {
+    const { time, leases, of } = hold();
+    for (let request = 0; request < 3; request += 1) (await of()).done({ outcome: 'ok', requests: 1 });
+    const tunnel = await of();
+    await time.advance(999);
+    expect(leases.reported).toEqual([]);
+    await time.advance(1);
+    expect(leases.reported).toEqual([{ addressId: 1, outcome: undefined, requests: 3 }]);
+    await time.advance(10_000);
+    expect(leases.reported).toHaveLength(1);
+    tunnel.done({ outcome: 'ok', requests: 1 });
+    expect(leases.released).toEqual([]);
+  });
+
+  it('says at once where its address is banned, and takes another one for what comes next', async () => {
+    const { leases, of } = hold();
+    const tunnel = await of();
+    (await of()).done({ outcome: 'banned', requests: 1, isSpent: true });
+    expect(leases.reported).toEqual([{ addressId: 1, outcome: 'banned', requests: 1 }]);
+    expect((await of()).lease.addressId).toBe(2);
+    tunnel.done({ outcome: 'ok', requests: 1 });
+    expect(leases.released).toEqual([{ addressId: 1, outcome: 'banned', requests: 2 }]);
+  });
+
+  it('takes another address once it is announced that it loses its own', async () => {
+    const { leases, of } = hold();
+    const tunnel = await of();
+    leases.revoking.add(1);
+    expect((await of()).lease.addressId).toBe(2);
+    expect(leases.leased).toEqual([1, 2]);
+    tunnel.done({ outcome: 'ok', requests: 1 });
+    expect(leases.leased).toEqual([2]);
+  });
+
   it('is one for those that come at once, and another for another name, client, resource or condition', async () => {
     const { leases, held, of } = hold();
     const [one, two] = await Promise.all([of(), of()]);

@@ -35,20 +35,27 @@ export interface HeldLeasesOptions {
   readonly sessionsPerClientMax: number;
 }
 
+/** How long the coordinator may not know yet what a lease was used for. */
+const REPORT_AFTER_MS = 1_000;
+
 /** A lease, and who uses it. */
 class SharedLease {
   readonly lease: ProcessLease;
+  readonly #scheduler: Scheduler;
   /** Of those that use it, what cuts each. */
   readonly #cuts = new Set<(reason: LeaseEndReason) => void>();
   #requests = 0;
   #outcome: Outcome | undefined;
+  #cancelReport: (() => void) | undefined;
   users = 0;
   isSpent = false;
   isReleased = false;
 
-  constructor(lease: ProcessLease) {
+  constructor(lease: ProcessLease, scheduler: Scheduler) {
     this.lease = lease;
+    this.#scheduler = scheduler;
     onAbort(lease.ended, () => {
+      this.#cancelReport?.();
       for (const cut of this.#cuts) cut(lease.ended.reason as LeaseEndReason);
     });
   }
@@ -70,12 +77,26 @@ class SharedLease {
         this.isSpent ||= isSpent;
         this.users -= 1;
         if (this.users === 0) onUnused();
+        if (!this.isReleased) this.#reportSoon();
       },
     };
   }
 
+  /** A ban at once, the count of requests with those that come meanwhile: the lease may go on for days. */
+  #reportSoon(): void {
+    if (this.#outcome === 'banned') {
+      this.lease.report({ outcome: 'banned', requests: this.#requests });
+      return;
+    }
+    this.#cancelReport ??= this.#scheduler.setTimer(REPORT_AFTER_MS, () => {
+      this.#cancelReport = undefined;
+      this.lease.report({ requests: this.#requests });
+    });
+  }
+
   release(): void {
     this.isReleased = true;
+    this.#cancelReport?.();
     const outcome = this.#outcome === undefined ? {} : { outcome: this.#outcome };
     this.lease.release({ ...outcome, requests: this.#requests });
   }
@@ -108,7 +129,7 @@ export class HeldLeases {
   async hold(ask: LeaseAsk): Promise<Holding> {
     const asked = await this.#options.leases.acquire(ask);
     if (asked.type !== 'granted') return asked;
-    const shared = new SharedLease(asked.lease);
+    const shared = new SharedLease(asked.lease, this.#options.scheduler);
     return { type: 'held', held: shared.use(() => shared.release()) };
   }
 
@@ -143,7 +164,8 @@ export class HeldLeases {
     const session = this.#sessions.get(key);
     if (!session) return undefined;
     const isOld = this.#options.clock.nowMs() - session.sinceMs >= durationMs;
-    if (!isOld && !session.shared?.isSpent) return session;
+    const isSpent = session.shared?.isSpent === true || session.shared?.lease.isRevoking() === true;
+    if (!isOld && !isSpent) return session;
     this.#end(key, session);
     return undefined;
   }
@@ -171,7 +193,7 @@ export class HeldLeases {
   }
 
   #granted(key: string, session: Session, lease: ProcessLease): void {
-    const shared = new SharedLease(lease);
+    const shared = new SharedLease(lease, this.#options.scheduler);
     session.shared = shared;
     // It ended while it was being asked for: nobody will use it.
     if (this.#sessions.get(key) !== session) shared.release();

@@ -28,6 +28,10 @@ export interface ProcessLease {
   readonly address: AddressRecord;
   /** Aborted where somebody else ended it, with the word for why as its reason: whatever uses it is to be cut at once. */
   readonly ended: AbortSignal;
+  /** It has been announced that it ends: nothing new is to go by it. */
+  isRevoking(): boolean;
+  /** Of what goes on: `requests` is the total so far. A ban is in force from here on. */
+  report(report: { readonly outcome?: Outcome; readonly requests: number }): void;
   /** Hands it back; what comes after the first time, or after its end, is passed over. `requests`: all that it was used for. */
   release(report?: { readonly outcome?: Outcome; readonly requests?: number }): void;
 }

@@ -2,6 +2,7 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import { beginAnswer } from './answer-head.ts';
 import { endToEndHeaders } from './end-to-end.ts';
 import { ERROR_HEADER } from './forward-errors.ts';
 
@@ -80,15 +81,14 @@ export function exchange(plain: PlainRequest): Promise<Exchanged> {
     });
     outgoing.once('response', (incoming) => {
       cancelTimeout();
+      const { statusCode: status = 0 } = incoming;
+      if (status === 407 && plain.path.startsWith('http')) return settle({ type: 'proxy_auth' });
+      if (!passOn(incoming, response)) return settle({ type: 'broken' });
       answer = incoming;
-      const { statusCode: status = 502 } = incoming;
-      if (status === 407 && plain.path.startsWith('http')) {
-        settle({ type: 'proxy_auth' });
-        return;
-      }
-      passOn(incoming, response);
       incoming.once('close', () => settle({ type: 'answered', status, isWhole: incoming.complete }));
     });
+    // Nobody asked for another protocol.
+    outgoing.once('upgrade', () => settle({ type: 'broken' }));
     signal.addEventListener('abort', onAborted, { once: true });
     if (signal.aborted) onAborted();
     else request.pipe(outgoing);
@@ -109,8 +109,12 @@ function requestHeaders({ request, authority, proxyHeaders }: PlainRequest): str
   return kept;
 }
 
-function passOn(incoming: IncomingMessage, response: ServerResponse): void {
-  const { statusCode = 502, statusMessage = '', rawHeaders } = incoming;
+/** False: no answer can be made of it. */
+function passOn(incoming: IncomingMessage, response: ServerResponse): boolean {
+  const { statusCode = 0, statusMessage = '', rawHeaders } = incoming;
+  // What is coded otherwise than node decodes it would arrive as something else.
+  const coding = incoming.headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') return false;
   const headers: string[] = [];
   const given = endToEndHeaders(rawHeaders);
   for (let index = 0; index < given.length; index += 2) {
@@ -118,9 +122,10 @@ function passOn(incoming: IncomingMessage, response: ServerResponse): void {
   }
   // A site that gives no date keeps it to itself.
   response.sendDate = false;
-  response.writeHead(statusCode, statusMessage.replace(/[^\t\u0020-\u007e\u0080-\u00ff]/g, ''), headers);
+  if (!beginAnswer(response, statusCode, statusMessage, headers)) return false;
   // A body without an end of its own ends with its connection: what broke off mustn't be taken for whole.
   incoming.on('error', () => response.destroy());
   response.once('close', () => incoming.destroy());
   incoming.pipe(response);
+  return true;
 }

@@ -109,6 +109,27 @@ describe('leases of the gateway', () => {
     expect(log.position - position).toBe(1);
   });
 
+  it('say when their end is announced, and what is reported of them meanwhile counts', async () => {
+    const { hold, leases, scheduler } = await startLeases();
+    const defaultPolicy = { ttlMinMs: 200, ttlMaxMs: 60_000, banMs: 60_000 };
+    leases.execute({ type: 'Configure', defaultPolicy, policies: new Map() }, () => {});
+    const lease = await hold();
+    leases.execute({ type: 'RevokeLeases', leases: [lease.token], reason: 'operator', deadlineMs: 5_000 }, () => {});
+    await scheduler.advance(1);
+    expect([lease.isRevoking(), lease.ended.aborted]).toEqual([true, false]);
+    lease.report({ outcome: 'banned', requests: 4 });
+    const seen = new Promise((done) =>
+      leases.read((state) => {
+        const { rpw, pairs } = state.addresses.get(1)!;
+        return { rpw, ban: pairs?.get(7)?.quarantine?.reason };
+      }, done),
+    );
+    await scheduler.advance(1);
+    expect(await seen).toEqual({ rpw: 4, ban: 'banned' });
+    await scheduler.advance(5_000);
+    expect(lease.ended.reason).toBe('operator');
+  });
+
   it('are refused while the disk is behind', async () => {
     const { acquire, overload } = await startLeases();
     overload();

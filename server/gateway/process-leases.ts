@@ -25,6 +25,7 @@ const OVERLOADED: Rejected = {
 
 interface Held {
   readonly ended: AbortController;
+  isRevoking: boolean;
   cancelRenewal: () => void;
 }
 
@@ -38,6 +39,9 @@ export class ProcessLeases implements LeaseSource {
     this.#options = options;
     options.leases.onNotice((notice) => {
       if (notice.type === 'ProcessLeaseEnded') this.#ended(notice.lease, notice.reason);
+      if (notice.type !== 'ProcessLeaseRevoking') return;
+      const held = this.#held.get(notice.lease);
+      if (held) held.isRevoking = true;
     });
   }
 
@@ -71,7 +75,7 @@ export class ProcessLeases implements LeaseSource {
   }
 
   #hold({ lease: token, resource, address, ttl_ms }: Grant, addressId: number): ProcessLease {
-    const held: Held = { ended: new AbortController(), cancelRenewal: () => {} };
+    const held: Held = { ended: new AbortController(), isRevoking: false, cancelRenewal: () => {} };
     this.#held.set(token, held);
     this.#renewAfter(token, held, ttl_ms);
     return {
@@ -80,6 +84,12 @@ export class ProcessLeases implements LeaseSource {
       addressId,
       address,
       ended: held.ended.signal,
+      isRevoking: () => held.isRevoking,
+      report: ({ outcome, requests }) => {
+        if (!this.#held.has(token)) return;
+        const command = { type: 'ReportLease', holder: { kind: 'process' }, lease: token, outcome, requests } as const;
+        this.#options.leases.execute(command, () => {});
+      },
       release: ({ outcome, requests } = {}) => {
         if (!this.#forget(token)) return;
         const command = { type: 'ReleaseLease', holder: { kind: 'process' }, lease: token, outcome, requests } as const;

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import { beginAnswer } from './answer-head.ts';
 import { attemptFault, isIdempotent } from './attempt-fault.ts';
 import { endToEndHeaders } from './end-to-end.ts';
 import { type ForwardContext, type Forwarded, noteEnd } from './forwarded-request.ts';
@@ -118,9 +119,10 @@ export class UpgradedConnection {
       this.#join(response, socket, head);
     });
     outgoing.once('response', (response) => {
-      if (!done()) return;
+      if (isDone) return;
+      if (!this.#passOn(response)) return fail(new Error('the answer has no status that there is'));
+      done();
       answered(response);
-      this.#passOn(response);
     });
     outgoing.end();
   }
@@ -176,18 +178,16 @@ export class UpgradedConnection {
     if (client.destroyed) target.destroy();
   }
 
-  /** It didn't want to: an answer like any other, and the end of the connection. */
-  #passOn(answer: IncomingMessage): void {
+  /** It didn't want to: an answer like any other, and the end of the connection. False: no answer can be made of it. */
+  #passOn(answer: IncomingMessage): boolean {
     const { response } = this.#of;
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', [
-      ...endToEndHeaders(answer.rawHeaders),
-      'Connection',
-      'close',
-    ]);
+    const headers = [...endToEndHeaders(answer.rawHeaders), 'Connection', 'close'];
+    if (!beginAnswer(response, answer.statusCode ?? 0, answer.statusMessage ?? '', headers)) return false;
     response.once('close', () => answer.destroy());
     answer.once('error', () => response.destroy());
     answer.once('aborted', () => response.destroy());
     answer.pipe(response);
+    return true;
   }
 
   #allDown(): void {

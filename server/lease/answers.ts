@@ -82,14 +82,14 @@ export type Refused = {
   readonly retryAfterMs?: number;
 };
 
-export type LeaseNotice = SessionNotice | ProcessLeaseEnded;
+export type LeaseNotice = SessionNotice | ProcessNotice;
 
-/** To whatever of this process holds the lease: it has ended, and was not handed back. */
-export type ProcessLeaseEnded = {
-  readonly type: 'ProcessLeaseEnded';
-  readonly lease: number;
-  readonly reason: RevokeReason | 'expired';
-};
+/** To whatever of this process holds the lease. */
+export type ProcessNotice = { readonly session?: never; readonly lease: number } & (
+  | { readonly type: 'ProcessLeaseRevoking'; readonly reason: RevokeReason }
+  /** It was not handed back. */
+  | { readonly type: 'ProcessLeaseEnded'; readonly reason: RevokeReason | 'expired' }
+);
 
 /** To a session: about a lease that it holds, or a request of its that waits. */
 export type SessionNotice =

@@ -4,7 +4,7 @@ import type { Grant } from '../../protocol/frames.ts';
 import type { DecisionContext } from '../coordinator/domain.ts';
 import { whereOf } from './apply-waiting.ts';
 import { tallyOf } from './collectors.ts';
-import type { RevokeLeases, RevokeProgress } from './commands.ts';
+import type { LeaseNotice, RevokeLeases, RevokeProgress } from './commands.ts';
 import { dayEvents } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
 import { matchStep } from './decide-waiting.ts';
@@ -80,23 +80,22 @@ export function revokeOne(
     ...durabilityOf(lease),
   };
   const substitute = substituteFor(state, lease, 0, context);
-  const { holder } = lease;
   return {
     events: [announced, ...(substitute?.events ?? [])],
-    notices:
-      holder.kind === 'session'
-        ? [
-            {
-              type: 'LeaseRevoking',
-              session: holder.session,
-              lease: lease.token,
-              reason,
-              deadlineMs,
-              ...(substitute && { substitute: substitute.grant }),
-            },
-          ]
-        : [],
+    notices: revokingNotices(lease, reason, deadlineMs, substitute?.grant),
   };
+}
+
+function revokingNotices(
+  { token, holder }: Lease,
+  reason: RevokeReason,
+  deadlineMs: number,
+  substitute: Grant | undefined,
+): LeaseNotice[] {
+  if (holder.kind === 'process') return [{ type: 'ProcessLeaseRevoking', lease: token, reason }];
+  if (holder.kind !== 'session') return [];
+  const revoking = { type: 'LeaseRevoking', session: holder.session, lease: token, reason, deadlineMs } as const;
+  return [substitute ? { ...revoking, substitute } : revoking];
 }
 
 export function revokeNow(

@@ -134,7 +134,10 @@ describe('a lease of this process', () => {
     bench.advance(2_999);
     expect(bench.held()).toEqual([lease]);
     bench.advance(1);
-    expect(bench.notices).toEqual([{ type: 'ProcessLeaseEnded', lease, reason: 'unhealthy' }]);
+    expect(bench.notices).toEqual([
+      { type: 'ProcessLeaseRevoking', lease, reason: 'unhealthy' },
+      { type: 'ProcessLeaseEnded', lease, reason: 'unhealthy' },
+    ]);
   });
 
   it('leaves nothing of a removed address, so that what is said of it later is of the new one', () => {

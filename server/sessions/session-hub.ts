@@ -296,7 +296,7 @@ export class SessionHub {
   }
 
   #notify(notice: LeaseNotice): void {
-    if (notice.type === 'ProcessLeaseEnded') return;
+    if (notice.session === undefined) return;
     this.#logNotice(notice);
     this.#bySession.get(notice.session)?.push(noticeFrame(notice));
   }

@@ -51,7 +51,7 @@ export function decisionLines(decisions: readonly Decided[], showTime = false): 
 }
 
 function toldTo(notice: LeaseNotice): string {
-  return notice.type === 'ProcessLeaseEnded' ? 'process' : notice.session;
+  return notice.session ?? 'process';
 }
 
 function tellable(decided: Decided): Decided {
@@ -233,6 +233,8 @@ function change(poolChange: PoolChange): string {
 
 function noticeText(notice: LeaseNotice): string {
   switch (notice.type) {
+    case 'ProcessLeaseRevoking':
+      return `revoking ${notice.lease} ${reasonText(notice.reason)}`;
     case 'ProcessLeaseEnded':
       return `ended ${notice.lease} ${reasonText(notice.reason)}`;
     case 'LeaseExpiring':

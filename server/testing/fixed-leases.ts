@@ -15,6 +15,10 @@ export class FixedLeases implements LeaseSource {
   #token = 0;
   readonly asks: LeaseAsk[] = [];
   readonly released: ReleasedLease[] = [];
+  /** While they were held. */
+  readonly reported: ReleasedLease[] = [];
+  /** Addresses whose revocation has been announced. */
+  readonly revoking = new Set<number>();
   /** Called after each release. */
   onRelease = (): void => {};
 
@@ -62,6 +66,10 @@ export class FixedLeases implements LeaseSource {
       addressId,
       address: { address, country: 'US', rpw: 0, resource_ids: [7] },
       ended: ended.signal,
+      isRevoking: () => this.revoking.has(addressId),
+      report: ({ outcome, requests }: { readonly outcome?: Outcome; readonly requests: number }) => {
+        this.reported.push({ addressId, outcome, requests });
+      },
       release: ({ outcome, requests }: { readonly outcome?: Outcome; readonly requests?: number } = {}) => {
         if (this.#live.get(addressId) !== ended) return;
         this.#live.delete(addressId);
