@@ -10,7 +10,7 @@ import { boundConnections, type ConnectionBounds } from './connections.ts';
 import { type Access, admit, isOurs, isStillAdmitted, unauthorized } from './guard.ts';
 import { type Listener, makeListener, type TlsPair } from './listener.ts';
 import type { Caller, Operation } from './operation.ts';
-import { answerUnreadable, refuseTunnels } from './unreadable.ts';
+import { answerUnreadable, PendingAnswers, refuseTunnels } from './unreadable.ts';
 
 /** Headers must have come by then, and the whole request, an import of a large pool included. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -85,8 +85,9 @@ export async function openAdmin(options: AdminOptions): Promise<AdminServer> {
     options.metrics.httpRequest({ operation: undefined, status, seconds: 0 });
     options.log.debug({ status }, 'unreadable request');
   };
-  answerUnreadable(server, onUnreadable);
-  refuseTunnels(server, onUnreadable);
+  const pending = new PendingAnswers(server);
+  answerUnreadable(server, pending, onUnreadable);
+  refuseTunnels(server, pending, onUnreadable);
   boundConnections(server, options.connections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>

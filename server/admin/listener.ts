@@ -32,6 +32,8 @@ export function makeListener(
   tlsServer?.removeAllListeners('tlsClientError');
   tlsServer?.on('tlsClientError', (_error, socket: TLSSocket) => socket.destroy());
   const server = tlsServer ?? createServer(options);
+  // Node would pass over what comes behind the thousandth, a length or a second Host; their bytes are bounded anyhow.
+  server.maxHeadersCount = 0;
   // Node's own list of connections has none whose TLS handshake isn't over.
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {

@@ -9,17 +9,41 @@ const REASONS: Readonly<Record<string, readonly [status: number, message: string
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to come'],
 };
 
-/** `answered`: with what status. */
-export function answerUnreadable(server: Server, answered: (status: number) => void): void {
-  /** Answers under way on a connection, the oldest first. */
-  const pending = new WeakMap<Duplex, Set<ServerResponse>>();
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const responses = pending.get(socket) ?? new Set();
-    pending.set(socket, responses.add(response));
-    response.once('close', () => responses.delete(response));
-  });
+/** Answers that are under way on the connections of a server. */
+export class PendingAnswers {
+  readonly #bySocket = new WeakMap<Duplex, Set<ServerResponse>>();
+
+  constructor(server: Server) {
+    server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+      const responses = this.#bySocket.get(socket) ?? new Set();
+      this.#bySocket.set(socket, responses.add(response));
+      response.once('close', () => responses.delete(response));
+    });
+  }
+
+  /** The oldest first. */
+  on(socket: Duplex): readonly ServerResponse[] {
+    return [...(this.#bySocket.get(socket) ?? [])];
+  }
+
+  /**
+   * Of a request that takes its connection whole: what is written there would be taken for the answer to one that came
+   * before and isn't answered yet. Then the connection is cut, and true.
+   */
+  isCut(socket: Duplex): boolean {
+    if (this.on(socket).length === 0) return false;
+    socket.on('error', () => socket.destroy());
+    socket.destroy();
+    return true;
+  }
+}
+
+/** With what status, and to which request where one could be read. */
+export type Answered = (status: number, request?: IncomingMessage) => void;
+
+export function answerUnreadable(server: Server, pending: PendingAnswers, answered: Answered): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const responses = [...(pending.get(socket) ?? [])];
+    const responses = pending.on(socket);
     // A body that breaks off: whoever reads it would wait for the rest, and the connection for the answer.
     const isBody = responses.at(-1)?.req.complete === false;
     if (error.code === 'ECONNRESET' || !socket.writable || responses[0]?.headersSent || isBody) {
@@ -33,18 +57,19 @@ export function answerUnreadable(server: Server, answered: (status: number) => v
       answer(socket, status, message);
     }
   });
-  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const status = 417;
-    answered(status);
+    answered(status, request);
     response.writeHead(status, { 'Content-Type': PROBLEM_CONTENT_TYPE });
     response.end(problemText(status, 'Expect: only 100-continue'));
   });
 }
 
 /** `CONNECT`, where there are no tunnels. */
-export function refuseTunnels(server: Server, answered: (status: number) => void): void {
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-    answered(405);
+export function refuseTunnels(server: Server, pending: PendingAnswers, answered: Answered): void {
+  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+    answered(405, request);
+    if (pending.isCut(socket)) return;
     socket.on('error', () => socket.destroy());
     answer(socket, 405, 'no tunnels here');
   });

@@ -14,8 +14,11 @@ export function beginAnswer(
   headers: readonly string[],
 ): boolean {
   if (status < 200 || status > 999) return false;
+  // There is none of a length in an answer without a body (RFC 9110 §8.6).
+  const kept =
+    status === 204 ? headers.filter((_, index) => !/^content-length$/i.test(headers[index & ~1]!)) : [...headers];
   try {
-    response.writeHead(status, reason.replace(UNWRITABLE, ''), [...headers]);
+    response.writeHead(status, reason.replace(UNWRITABLE, ''), kept);
     return true;
   } catch {
     return false;

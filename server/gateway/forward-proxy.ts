@@ -92,7 +92,8 @@ export async function openForwardProxy(options: ForwardProxyOptions): Promise<Fo
       socket.destroy();
     });
   const listener = await openGatewayListener({
-    name: 'forward proxy',
+    via: 'forward',
+    log,
     host,
     port,
     connections,

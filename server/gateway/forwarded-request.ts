@@ -143,10 +143,12 @@ export class ForwardedRequest implements Dispatcher.DispatchHandler {
       return;
     }
     if (fault.kind === 'unfit') return this.#refuse(400, 'unfit', 'the request can not be passed on');
+    if (fault.kind === 'oversize') return this.#refuse(502, fault.reason, 'the head of the answer is too long');
     if (fault.kind === 'ours') return this.#refuse(503, fault.reason, 'no room for another connection', 1);
     if (fault.kind === 'refused') health.refused(target, fault.reason);
     else if (fault.kind === 'silent') health.silent(target);
-    else health.broke(target, fault.reason);
+    // One request that is answered nowhere is no fault of them all.
+    else if (!this.#tried) health.broke(target, fault.reason);
     this.#moveOn(target, fault, wasSent);
   }
 

@@ -9,7 +9,8 @@ import type { Duplex } from 'node:stream';
 import { PROBLEM_CONTENT_TYPE, type ProblemExtras, problemText } from '../../protocol/problems.ts';
 import { boundConnections, type ConnectionBounds } from '../admin/connections.ts';
 import { makeListener } from '../admin/listener.ts';
-import { answerUnreadable, rawProblem, refuseTunnels } from '../admin/unreadable.ts';
+import { type Answered, answerUnreadable, PendingAnswers, rawProblem, refuseTunnels } from '../admin/unreadable.ts';
+import { type GatewayLog, type GatewayRequest, logRequest } from './request-line.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 /** How often connections are held to it. */
@@ -20,6 +21,8 @@ const IDLE_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 75_000;
 /** Requests on a connection that wait for the one before them to be answered. */
 const PIPELINED_MAX = 100;
+/** As in messages. */
+const NAMES = { forward: 'forward proxy', reverse: 'reverse proxy', redirect: 'redirect balancer' } as const;
 /** Connections that wait to be accepted; the kernel has a bound of its own. */
 const BACKLOG = 4_096;
 
@@ -27,8 +30,8 @@ const BACKLOG = 4_096;
 export type TakeConnection = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 export interface GatewayListenerOptions {
-  /** As in messages: `reverse proxy`. */
-  readonly name: string;
+  readonly via: GatewayRequest['via'];
+  readonly log: GatewayLog;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
@@ -55,7 +58,7 @@ export interface GatewayListener {
 
 /** Rejects where the address can't be listened on. */
 export async function openGatewayListener(options: GatewayListenerOptions): Promise<GatewayListener> {
-  const { name, host, port, onRequest, onConnect, onUpgrade, onUnreadable } = options;
+  const { via, host, port, onRequest, onConnect, onUpgrade, onUnreadable, log } = options;
   const bounds = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     // A body may take as long as it likes, as long as it moves.
@@ -69,28 +72,47 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
   const { server } = listener;
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   const inTurn = answerInTurn();
+  const refused: Answered = (status, request) => {
+    onUnreadable(status);
+    if (!request) return log.debug({ via, status }, 'unreadable request');
+    const { method = '', url = '', socket } = request;
+    logRequest(log, {
+      via,
+      method,
+      url,
+      status,
+      ms: 0,
+      retries: 0,
+      client: socket.remoteAddress,
+      reason: 'bad_request',
+    });
+  };
   server.on('request', (request, response) => {
     const fault = headFault(request);
     if (fault === undefined) return inTurn(request, response, onRequest);
-    onUnreadable(400);
+    refused(400, request);
     // Where its body ends isn't sure: nothing behind it is taken for a request.
     answerProblem(response, 400, fault, {}, { Connection: 'close' });
   });
-  answerUnreadable(server, onUnreadable);
+  const pending = new PendingAnswers(server);
+  answerUnreadable(server, pending, refused);
   /** What a request becomes that takes its whole connection. */
   const taken = (take: TakeConnection) => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const fault = headFault(request);
+    if (pending.isCut(socket)) return refused(400, request);
     if (fault === undefined) return take(request, socket, head);
-    onUnreadable(400);
+    refused(400, request);
     socket.on('error', () => socket.destroy());
     socket.end(rawProblem(400, fault));
   };
   if (onConnect) server.on('connect', taken(onConnect));
-  else refuseTunnels(server, onUnreadable);
+  else refuseTunnels(server, pending, refused);
   if (onUpgrade) server.on('upgrade', taken(onUpgrade));
   boundConnections(server, options.connections);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(`${name}: can't listen on ${host}:${port}: ${error.message}`)));
+    server.once('error', (error) =>
+      reject(new Error(`${NAMES[via]}: can't listen on ${host}:${port}: ${error.message}`)),
+    );
     server.listen({ port, host, backlog: BACKLOG }, resolve);
   });
   return {
@@ -136,6 +158,7 @@ function headFault({ rawHeaders, method, httpVersion }: IncomingMessage): string
     if (codings > 1 || rawHeaders[index + 1]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding: only chunked';
   }
   if (hosts > 1) return 'Host: given twice';
+  if (codings > 0 && httpVersion === '1.0') return 'Transfer-Encoding: not in HTTP/1.0';
   // Older clients open tunnels without one; it would say nothing new.
   return hosts === 0 && httpVersion === '1.1' && method !== 'CONNECT' ? 'Host: missing' : undefined;
 }

@@ -45,7 +45,8 @@ export async function openRedirectListener(options: RedirectListenerOptions): Pr
   const underWay = new UnderWay(scheduler);
   let isDraining = false;
   const listener = await openGatewayListener({
-    name: 'redirect balancer',
+    via: 'redirect',
+    log,
     host: options.host,
     port: options.port,
     connections: options.connections,
@@ -56,7 +57,7 @@ export async function openRedirectListener(options: RedirectListenerOptions): Pr
       underWay.add(response);
       serveConfig(request, response);
     },
-    onUnreadable: (status) => log.debug({ via: 'redirect', status }, 'unreadable request'),
+    onUnreadable: () => {},
   });
   return {
     port: listener.port,

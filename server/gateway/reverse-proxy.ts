@@ -75,7 +75,8 @@ export async function openReverseProxy(options: ReverseProxyOptions): Promise<Re
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const response = responseOn(request, socket);
     // An answer comes before any upgrade, and HTTP/2 on the connection would pass by routes and limits.
-    if (/^h2c?\b/i.test(request.headers.upgrade ?? '') && !hasBody(request)) return onRequest(request, response);
+    if (/(?:^|[\s,])h2c?\b/i.test(request.headers.upgrade ?? '') && !hasBody(request))
+      return onRequest(request, response);
     if (hasBody(request)) return refuse(request, response, 400, 'an upgrade with a body');
     const asked = read(request);
     if (!asked.ok) return refuse(request, response, asked.status, asked.fault);
@@ -84,7 +85,8 @@ export async function openReverseProxy(options: ReverseProxyOptions): Promise<Re
 
   const idleMs = routes.flatMap(({ policy }) => [policy.responseTimeoutMs, policy.idleTimeoutMs]);
   const listening = openGatewayListener({
-    name: 'reverse proxy',
+    via: 'reverse',
+    log,
     host: options.host,
     port: options.port,
     connections: options.connections,

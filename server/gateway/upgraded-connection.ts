@@ -132,10 +132,11 @@ export class UpgradedConnection {
     const { log, counts } = this.#context;
     const { kind, reason } = attemptFault(error, wasSent);
     if (kind === 'unfit') return this.#refuse(400, 'unfit', 'the request can not be passed on');
+    if (kind === 'oversize') return this.#refuse(502, reason, 'the head of the answer is too long');
     if (kind === 'ours') return this.#refuse(503, reason, 'no room for another connection');
     if (kind === 'refused') pool.health.refused(from, reason);
     else if (kind === 'silent') pool.health.silent(from);
-    else pool.health.broke(from, reason);
+    else if (this.#tried.size === 0) pool.health.broke(from, reason);
     if (wasSent && !isIdempotent(this.#of.request.method ?? '')) {
       return this.#refuse(kind === 'silent' ? 504 : 502, reason, 'the target did not answer');
     }
