@@ -83,3 +83,24 @@ it('an address is as slow as it takes connections, however slow the destination 
   expect(latencies).toHaveLength(1);
   expect(tookMs - latencies[0]!).toBeGreaterThan(slow * 0.9);
 });
+
+it.each(['socks4', 'socks5'])(
+  'a %s address that hangs up in the middle of the handshake has failed at once',
+  async (scheme) => {
+    const hangsUp = await listening(
+      createServer({ allowHalfOpen: true }, (socket) => void socket.end(GREETED.subarray(0, 1))),
+    );
+    const settings = { connectTimeoutMs: 60_000, retries: 0 };
+    const { proxy } = await runForwardProxy([`${scheme}://127.0.0.1:${hangsUp}`], { settings });
+    expect((await rawAnswer(proxy.port, TUNNEL)).head).toContain('X-Leasehold-Error: upstream_broken');
+  },
+);
+
+it('what a destination said is read to its end, where it said all of it at once', async () => {
+  const site = await listening(createServer((socket) => void socket.end('and goodbye')));
+  const socks = await openSocksServer({ greeting: 'hello ' });
+  onTestFinished(() => socks.close());
+  const { proxy } = await runForwardProxy([`socks5://127.0.0.1:${socks.port}`]);
+  const { body } = await rawAnswer(proxy.port, TUNNEL.replaceAll('site.test:443', `site.test:${site}`));
+  expect(body).toBe('hello and goodbye');
+});

@@ -19,6 +19,9 @@ export async function socksConnect(
   { timeoutMs, scheduler }: { readonly timeoutMs: number; readonly scheduler: Scheduler },
 ): Promise<Handshake> {
   const { user, password } = upstream.credentials ?? {};
+  // The library waits for a close, which doesn't follow where our side may stay open.
+  const hungUp = () => socket.destroy();
+  socket.once('end', hungUp);
   try {
     await SocksClient.createConnection({
       command: 'connect',
@@ -43,6 +46,8 @@ export async function socksConnect(
     // The destination's doing as often as the address's.
     const fault = { reason: 'upstream_refused', fault: undefined, mayRetry: true } as const;
     return { type: 'failed', fault: { ...fault, message: 'the address could not connect to the destination' } };
+  } finally {
+    socket.off('end', hungUp);
   }
   await keptUntilRead(socket, scheduler);
   return { type: 'done' };
