@@ -10,7 +10,6 @@ import type { Outcome } from '../../protocol/codes.ts';
 import type { ConnectionBounds } from '../admin/connections.ts';
 import { rawProblem } from '../admin/unreadable.ts';
 import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
-import type { Fault } from '../health/probes.ts';
 import type { Upstream } from '../health/upstream.ts';
 import type { Family } from '../metrics/family.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -247,8 +246,8 @@ class ForwardServer {
     const { type } = exchanged;
     const { addressId } = held.lease;
     if (isTold && type === 'answered') reports.onAddressSuccess(addressId);
-    // Behind a tunnel it is as likely the destination.
-    else if (isTold && type !== 'answered' && type !== 'aborted') reports.onAddressFailure(addressId, FAULTS[type]);
+    // Whatever else went wrong may be the destination's doing, which any client may choose.
+    else if (type === 'proxy_auth') reports.onAddressFailure(addressId, 'proxy');
     const outcome = this.#outcomeOf(exchanged, abort.signal.aborted);
     held.done({ outcome, requests: 1, isSpent: outcome === 'banned' || type === 'broken' || type === 'proxy_auth' });
     return exchanged;
@@ -360,9 +359,6 @@ class ForwardServer {
     };
   }
 }
-
-/** What it says of an address that is sent requests themselves; of a silent one it may be the site that is slow. */
-const FAULTS = { broken: 'reset', silent: 'failed', proxy_auth: 'proxy' } as const satisfies Record<string, Fault>;
 
 function refusalOf(type: Exclude<Exchanged['type'], 'answered'>): Refusal {
   switch (type) {

@@ -19,7 +19,7 @@ import { failed, type Opened, openThrough } from './upstream.ts';
 /** What becomes of addresses in use, for whoever judges their health. */
 export interface AddressReports {
   onAddressFailure(addressId: number, reason: Fault): void;
-  /** It got through, after `latencyMs` where that is known. */
+  /** It got through; `latencyMs`: until it took the connection, where that is known. */
   onAddressSuccess(addressId: number, latencyMs?: number): void;
 }
 
@@ -94,13 +94,12 @@ export class ForwardRoute {
       this.#sayIfAgain(held);
       const upstream = parseUpstream(held.lease.address.address);
       this.target = this.#tools.mask(held.lease.address.address);
-      const startMs = this.#tools.clock.nowMs();
       const opened = await this.#open(held, upstream);
       if (opened.type === 'open') {
-        // Of a SOCKS or tunnelled way, since then the address has answered; of the other its answer says it.
-        const { reports, clock } = this.#tools;
+        // Of a SOCKS or tunnelled way, since then the address has answered; of the other its answer says it. How long the
+        // destination took is not the address's doing.
         const isThrough = this.#journey.destinationFor(upstream!) !== undefined;
-        if (isThrough) reports.onAddressSuccess(held.lease.addressId, clock.nowMs() - startMs);
+        if (isThrough) this.#tools.reports.onAddressSuccess(held.lease.addressId, opened.connectMs);
         return { type: 'leg', leg: { held, upstream: upstream!, socket: opened.socket } };
       }
       if (opened.type === 'aborted') {
@@ -151,7 +150,7 @@ export class ForwardRoute {
 
   async #open(held: Held, upstream: Upstream | undefined): Promise<Opened> {
     if (!upstream) return failed('upstream_unreachable', 'the pool record has no address of a proxy', 'failed');
-    const { scheduler, connectTimeoutMs: timeoutMs, ca } = this.#tools;
+    const { clock, scheduler, connectTimeoutMs: timeoutMs, ca } = this.#tools;
     const { gone, destinationFor } = this.#journey;
     const abort = new AbortController();
     const cut = () => abort.abort();
@@ -159,6 +158,7 @@ export class ForwardRoute {
     const off = held.onEnded(cut);
     const opened = await openThrough(upstream, destinationFor(upstream), {
       timeoutMs,
+      clock,
       scheduler,
       signal: abort.signal,
       ca,

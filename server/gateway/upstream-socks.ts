@@ -4,19 +4,24 @@ import { SocksClient } from 'socks';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { Upstream } from '../health/upstream.ts';
 import type { Destination } from './destination.ts';
-import { authFailed, failed, type Opened } from './upstream.ts';
+import { authFailed, behind, failed, type Handshake, isAsked } from './upstream.ts';
 
 const AUTHENTICATION = /authentication/i;
 /** What the proxy itself said of the destination. */
 const REJECTED = /rejected connection/i;
+/** What it said is no SOCKS. */
+const INVALID = /invalid/i;
 
 export async function socksConnect(
   socket: Socket,
   upstream: Upstream,
   { host, port }: Destination,
   { timeoutMs, scheduler }: { readonly timeoutMs: number; readonly scheduler: Scheduler },
-): Promise<Opened> {
+): Promise<Handshake> {
   const { user, password } = upstream.credentials ?? {};
+  // The library waits for a close, which doesn't follow where our side may stay open.
+  const hungUp = () => socket.destroy();
+  socket.once('end', hungUp);
   try {
     await SocksClient.createConnection({
       command: 'connect',
@@ -34,13 +39,18 @@ export async function socksConnect(
   } catch (error) {
     const { message } = error as Error;
     if (AUTHENTICATION.test(message)) return authFailed();
-    if (!REJECTED.test(message)) return failed('upstream_broken', 'the address gave no SOCKS answer', 'reset');
+    if (!REJECTED.test(message)) {
+      const fault = INVALID.test(message) ? 'protocol' : 'reset';
+      return failed('upstream_broken', 'the address gave no SOCKS answer', behind(fault, isAsked(upstream, socket)));
+    }
     // The destination's doing as often as the address's.
     const fault = { reason: 'upstream_refused', fault: undefined, mayRetry: true } as const;
     return { type: 'failed', fault: { ...fault, message: 'the address could not connect to the destination' } };
+  } finally {
+    socket.off('end', hungUp);
   }
   await keptUntilRead(socket, scheduler);
-  return { type: 'open', socket };
+  return { type: 'done' };
 }
 
 /**

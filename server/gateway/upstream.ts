@@ -2,7 +2,7 @@
 import { request as httpRequest } from 'node:http';
 import { connect, isIP, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
 import { type Fault, faultOf } from '../health/probes.ts';
 import { proxyAuthorization, type Upstream } from '../health/upstream.ts';
 import { onAbort } from './abort.ts';
@@ -20,20 +20,27 @@ export interface UpstreamFault {
   readonly mayRetry: boolean;
 }
 
-/** `aborted`: by the signal. */
+/** `connectMs`: until the upstream itself was there. `aborted`: by the signal. */
 export type Opened =
-  | { readonly type: 'open'; readonly socket: Socket }
+  | { readonly type: 'open'; readonly socket: Socket; readonly connectMs: number }
   | { readonly type: 'failed'; readonly fault: UpstreamFault }
   | { readonly type: 'aborted' };
+
+/** How asking for the destination went. */
+export type Handshake = { readonly type: 'done' } | Exclude<Opened, { readonly type: 'open' }>;
 
 export interface OpenOptions {
   /** For all of it. */
   readonly timeoutMs: number;
+  readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly signal: AbortSignal;
   /** PEM: whom upstreams over TLS are trusted by, beside whom Node trusts. */
   readonly ca?: string | undefined;
 }
+
+/** What is the upstream's own doing even where it was asked for a destination: it speaks wrongly itself. */
+const OWN_FAULTS: ReadonlySet<Fault> = new Set(['tls', 'protocol', 'proxy']);
 
 /**
  * A socket on which `destination` listens, or, where there is none, the upstream itself. It has a listener for errors, behind
@@ -42,40 +49,54 @@ export interface OpenOptions {
 export function openThrough(
   upstream: Upstream,
   destination: Destination | undefined,
-  { timeoutMs, scheduler, signal, ca }: OpenOptions,
+  { timeoutMs, clock, scheduler, signal, ca }: OpenOptions,
 ): Promise<Opened> {
   return new Promise((resolve) => {
+    const startMs = clock.nowMs();
+    let connectMs: number | undefined;
     let isSettled = false;
     const socket = dial(upstream, ca);
-    let isConnected = false;
-    const settle = (opened: Opened) => {
+    const settle = (handshake: Handshake) => {
       if (isSettled) return;
       isSettled = true;
       cancel();
       off();
-      if (opened.type !== 'open') socket.destroy();
-      resolve(opened);
+      if (handshake.type !== 'done') socket.destroy();
+      resolve(handshake.type === 'done' ? { type: 'open', socket, connectMs: connectMs! } : handshake);
     };
     const cancel = scheduler.setTimer(timeoutMs, () => {
-      // Behind a connection it may be the destination that is waited for.
-      settle(failed('upstream_timeout', 'the address stayed silent', isConnected ? 'failed' : 'timeout'));
+      const fault = connectMs === undefined ? 'timeout' : behind('failed', isAsked(upstream, socket));
+      settle(failed('upstream_timeout', 'the address stayed silent', fault));
     });
     const off = onAbort(signal, () => settle({ type: 'aborted' }));
-    const unreachable = (fault: Fault) => {
-      settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
+    const broken = (fault: Fault) => {
+      if (connectMs === undefined)
+        settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
+      else settle(failed('upstream_broken', 'the connection broke off', behind(fault, isAsked(upstream, socket))));
     };
-    socket.on('error', (error) => unreachable(isConnected ? 'reset' : faultOf(error)));
-    socket.once('close', () => unreachable('reset'));
+    socket.on('error', (error) => broken(faultOf(error)));
+    socket.once('close', () => broken('reset'));
     socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
       if (isSettled) return;
-      isConnected = true;
+      connectMs = clock.nowMs() - startMs;
       socket.setNoDelay(true);
-      if (destination === undefined) settle({ type: 'open', socket });
+      if (destination === undefined) settle({ type: 'done' });
       else if (isHttp(upstream)) {
         httpConnect(socket, upstream, destination, settle);
       } else void socksConnect(socket, upstream, destination, { timeoutMs, scheduler }).then(settle);
     });
   });
+}
+
+/** Whether the upstream, which is connected to, knows already where it is to go: any client may choose a place that is dead. */
+export function isAsked({ scheme }: Upstream, socket: Socket): boolean {
+  // Of SOCKS5, a greeting comes first, which it answers by itself.
+  return scheme !== 'socks5' || socket.bytesRead > 0;
+}
+
+/** What `fault` says of an upstream that stands between us and the destination. */
+export function behind(fault: Fault, isDestinationAsked: boolean): Fault | undefined {
+  return isDestinationAsked && !OWN_FAULTS.has(fault) ? undefined : fault;
 }
 
 /** Whether it is asked by HTTP, with TLS or without. */
@@ -95,7 +116,7 @@ function httpConnect(
   socket: Socket,
   upstream: Upstream,
   { host, port }: Destination,
-  settle: (opened: Opened) => void,
+  settle: (handshake: Handshake) => void,
 ): void {
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const request = httpRequest({
@@ -105,12 +126,12 @@ function httpConnect(
     createConnection: () => socket,
   });
   request.once('error', (error) => {
-    settle(failed('upstream_broken', 'the address gave no HTTP answer', faultOf(error)));
+    settle(failed('upstream_broken', 'the address gave no HTTP answer', behind(faultOf(error), true)));
   });
   request.once('connect', ({ statusCode = 0 }, _socket, head) => {
     if (statusCode >= 200 && statusCode < 300) {
       if (head.length > 0) socket.unshift(head);
-      settle({ type: 'open', socket });
+      settle({ type: 'done' });
     } else settle(connectRefused(statusCode));
   });
   // Some answer as if it were any request.
@@ -118,7 +139,7 @@ function httpConnect(
   request.end();
 }
 
-function connectRefused(status: number): Opened {
+function connectRefused(status: number): Handshake {
   if (status === 407) return authFailed();
   // Busy, or in trouble with the destination: what another address may not be.
   const mayRetry = status === 429 || status >= 500;
@@ -139,7 +160,7 @@ export function authFailed(): Opened & { type: 'failed' } {
 export function failed(
   reason: UpstreamFault['reason'],
   message: string,
-  fault: Fault,
+  fault: Fault | undefined,
 ): Opened & { readonly type: 'failed' } {
   return { type: 'failed', fault: { reason, message, fault, mayRetry: true } };
 }

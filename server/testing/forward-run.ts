@@ -31,6 +31,8 @@ export interface ForwardRun {
   readonly logged: readonly Logged[];
   /** `address id reason`, and `address id ok`. */
   readonly reports: readonly string[];
+  /** Said of those that are ok. */
+  readonly latencies: readonly number[];
   /** With `user`, if it is given, and without a password. */
   readonly proxyUrl: (user?: string, password?: string) => string;
 }
@@ -50,6 +52,7 @@ export async function runForwardProxy(
   const leases = new FixedLeases(addresses);
   const logged: Logged[] = [];
   const reports: string[] = [];
+  const latencies: number[] = [];
   const log = (level: Logged['level']) => (fields: object, message: string) => {
     logged.push({ level, fields: { ...fields }, message });
   };
@@ -65,7 +68,10 @@ export async function runForwardProxy(
     log: { debug() {}, info: log('info'), warn: log('warn'), error: log('error') },
     reports: {
       onAddressFailure: (id, reason) => reports.push(`${id} ${reason}`),
-      onAddressSuccess: (id) => reports.push(`${id} ok`),
+      onAddressSuccess: (id, latencyMs) => {
+        reports.push(`${id} ok`);
+        if (latencyMs !== undefined) latencies.push(latencyMs);
+      },
     },
     destinations: {
       allow: ['127.0.0.1'],
@@ -97,7 +103,7 @@ export async function runForwardProxy(
     const credentials = user === '' ? '' : `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`;
     return `http://${credentials}127.0.0.1:${proxy.port}`;
   };
-  return { proxy, leases, logged, reports, proxyUrl };
+  return { proxy, leases, logged, reports, latencies, proxyUrl };
 }
 
 // ---- sites

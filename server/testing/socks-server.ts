@@ -15,6 +15,8 @@ export interface SocksServerOptions {
   readonly port?: number;
   /** Goes to the client in one piece with the reply, as if the destination had been very quick. */
   readonly greeting?: string;
+  /** What the destination takes to be connected to. */
+  readonly replyAfterMs?: number;
   /** Where names lead to. */
   readonly resolve?: (name: string) => string;
 }
@@ -46,7 +48,7 @@ const PASSWORD = 2;
 const CONNECTION_REFUSED = 5;
 
 async function serve(socket: Socket, options: SocksServerOptions, destinations: string[]): Promise<void> {
-  const { user, password, greeting = '', resolve = (name) => name } = options;
+  const { user, password, greeting = '', replyAfterMs = 0, resolve = (name) => name } = options;
   const take = reader(socket);
   const [, methodCount = 0] = await take(2);
   const methods = await take(methodCount);
@@ -64,6 +66,7 @@ async function serve(socket: Socket, options: SocksServerOptions, destinations: 
   const host = await hostOf(kind!, take);
   const port = (await take(2)).readUInt16BE();
   destinations.push(`${host}:${port}`);
+  if (replyAfterMs > 0) await new Promise((done) => setTimeout(done, replyAfterMs));
   const target = connect({ host: resolve(host), port, allowHalfOpen: true });
   const reply = (code: number) => Buffer.from([VERSION, code, 0, 1, 0, 0, 0, 0, 0, 0]);
   target.once('error', () => socket.end(reply(CONNECTION_REFUSED)));
