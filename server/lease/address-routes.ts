@@ -171,7 +171,9 @@ export function addressRoutes(options: AddressRoutesOptions): Operation[] {
       path: '/v1/addresses/{address_id}',
       role: 'operator',
       summary: 'Takes an address out of the pool; its leases are revoked.',
-      description: 'The pool file of the next start doesn’t bring it back, unless its record there has changed.',
+      description:
+        'The pool file of the next start doesn’t bring it back, unless its record there has changed. What goes through ' +
+        'the forward proxy over it is cut at once, whatever the deadline.',
       params,
       query: { deadline_ms: v.exactOptional(deadline) },
       answers: { 204: { description: 'It is out.' } },
