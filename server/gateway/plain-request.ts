@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse } fro
 import type { Socket } from 'node:net';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import { beginAnswer } from './answer-head.ts';
+import { isIdempotent } from './attempt-fault.ts';
 import { endToEndHeaders } from './end-to-end.ts';
 import { ERROR_HEADER } from './forward-errors.ts';
 
@@ -10,7 +11,6 @@ const RESPONSE_HEADERS_BYTES_MAX = 65_536;
 /** Ours to say, or said already. */
 const NOT_FOR_DESTINATIONS: ReadonlySet<string> = new Set(['host', 'expect']);
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export interface PlainRequest {
   readonly request: IncomingMessage;
@@ -40,7 +40,7 @@ export type Exchanged =
 /** Whether it may be sent again without harm: it has nothing that is spent, and twice is as good as once. */
 export function isRepeatable({ method = '', headers }: IncomingMessage): boolean {
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  return IDEMPOTENT.has(method) && !hasBody;
+  return isIdempotent(method) && !hasBody;
 }
 
 /** Resolves when nothing more comes through the socket, which is closed then. */
