@@ -11,6 +11,7 @@ import { durabilityOf, type Holder, isEphemeral, isSameHolder } from './holder.t
 import { LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
 import { storageFull } from './storage.ts';
+import { usageEvents } from './unwritten-usage.ts';
 
 export function grantedTtl(state: LeaseState, resource: number, askedMs: number): { ttlMs: number; clamped: boolean } {
   const { ttlMinMs, ttlMaxMs } = policyOf(state, resource);
@@ -82,7 +83,11 @@ function reportEvents(
   const bans = outcome === 'banned' && !lease.isBanned ? banEvents(state, lease, nowMs) : [];
   const reported = { type: 'LeaseReported', lease: lease.token, outcome, requests, ...durabilityOf(lease) } as const;
   const proven = outcome === 'ok' && isEphemeral(lease) ? probationEvents(state, lease) : [];
-  return [...dayEvents(state, utcMs), reported, ...bans, ...proven];
+  const turned = dayEvents(state, utcMs);
+  // A count below zero is cut: what it is taken from has to be the same in the journal. The turn of the day writes it, too.
+  const isLess = requests !== undefined && requests < lease.requests;
+  const used = isLess && turned.length === 0 ? usageEvents(state) : [];
+  return [...turned, ...used, reported, ...bans, ...proven];
 }
 
 /** What `ok` changes, where the report itself isn't written. */

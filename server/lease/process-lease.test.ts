@@ -61,6 +61,20 @@ describe('a lease of this process', () => {
     expect(bench.driver.state.addresses.get(1)!.rpw).toBe(2);
   });
 
+  it('is counted before another lease of the address takes back what it was granted for', () => {
+    const bench = new Bench();
+    bench.pool([7, 8]);
+    const others = bench.acquire(CLIENT, 8)!;
+    const { record } = bench.driver.state.addresses.get(1)!;
+    bench.execute({ type: 'UpdateAddress', addressId: 1, record: { ...record, rpw: 1 } });
+    bench.execute({ type: 'UpdateAddress', addressId: 1, record: { ...record, rpw: 0 } });
+    const lease = bench.acquire(PROCESS, 7)!;
+    bench.release(CLIENT, others, { requests: 0 });
+    bench.release(PROCESS, lease);
+    bench.settle();
+    expect(bench.driver.replayed()).toEqual(bench.driver.snapshot());
+  });
+
   it('writes its ban at once', () => {
     const bench = new Bench({ banMs: 60_000 });
     bench.pool([7]);
