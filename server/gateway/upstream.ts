@@ -6,13 +6,14 @@ import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
 import { type Fault, faultOf } from '../health/probes.ts';
 import { proxyAuthorization, type Upstream } from '../health/upstream.ts';
 import { onAbort } from './abort.ts';
+import { isOurs } from './attempt-fault.ts';
 import type { Destination } from './destination.ts';
 import type { ForwardError } from './forward-errors.ts';
 import { socksConnect } from './upstream-socks.ts';
 
 /** Why an address didn't get us through. */
 export interface UpstreamFault {
-  readonly reason: Extract<ForwardError, `upstream_${string}`>;
+  readonly reason: Extract<ForwardError, `upstream_${string}` | 'overloaded'>;
   readonly message: string;
   /** What it says of the address; undefined: nothing, since it is about what lies behind it. */
   readonly fault: Fault | undefined;
@@ -74,7 +75,10 @@ export function openThrough(
         settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
       else settle(failed('upstream_broken', 'the connection broke off', behind(fault, isAsked(upstream, socket))));
     };
-    socket.on('error', (error) => broken(faultOf(error)));
+    socket.on('error', (error) => {
+      if (connectMs === undefined && isOurs(error)) settle(overloaded());
+      else broken(faultOf(error));
+    });
     socket.once('close', () => broken('reset'));
     socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
       if (isSettled) return;
@@ -151,6 +155,10 @@ function connectRefused(status: number): Handshake {
 export function proxyHeaders(upstream: Upstream): Record<string, string> {
   const authorization = proxyAuthorization(upstream);
   return authorization === undefined ? {} : { 'Proxy-Authorization': authorization };
+}
+
+function overloaded() {
+  return failed('overloaded', 'this machine has no room for another connection', undefined);
 }
 
 export function authFailed(): Opened & { type: 'failed' } {
