@@ -40,6 +40,8 @@ export interface OpenOptions {
   readonly ca?: string | undefined;
 }
 
+/** A timer that is later than this says more of this process than of whom it waits for. */
+const LATE_MS = 1_000;
 /** What is the upstream's own doing even where it was asked for a destination: it speaks wrongly itself. */
 const OWN_FAULTS: ReadonlySet<Fault> = new Set(['tls', 'protocol', 'proxy']);
 
@@ -66,9 +68,13 @@ export function openThrough(
       resolve(handshake.type === 'done' ? { type: 'open', socket, connectMs: connectMs! } : handshake);
     };
     const cancel = scheduler.setTimer(timeoutMs, () => {
-      const fault = connectMs === undefined ? 'timeout' : behind('failed', isAsked(upstream, socket));
-      settle(failed('upstream_timeout', 'the address stayed silent', fault));
+      // Behind a pause of the process, timers come before what has happened to sockets: that is looked at first.
+      scheduler.defer(() => settle(failed('upstream_timeout', 'the address stayed silent', silence())));
     });
+    const silence = (): Fault | undefined => {
+      if (connectMs !== undefined) return behind('failed', isAsked(upstream, socket));
+      return clock.nowMs() - startMs > timeoutMs + LATE_MS ? 'failed' : 'timeout';
+    };
     const off = onAbort(signal, () => settle({ type: 'aborted' }));
     const broken = (fault: Fault) => {
       if (connectMs === undefined)
