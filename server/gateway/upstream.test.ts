@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
+import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { Upstream } from '../health/upstream.ts';
 import { realClock } from '../testing/forward-run.ts';
 import { pauseProcess } from '../testing/pause-process.ts';
@@ -68,4 +69,21 @@ it('an address that is silent is out at once, but not where the timer was late',
   const reads = [0, 2_000];
   const clock = { ...realClock, nowMs: () => reads.shift()! };
   expect(await open(upstream, { clock })).toMatchObject({ fault: { reason: 'upstream_timeout', fault: 'failed' } });
+});
+
+it('an address is not silent whose name nobody has resolved in time', async () => {
+  const atOnce: Scheduler = {
+    setTimer: (_ms, callback) => {
+      queueMicrotask(callback);
+      return () => {};
+    },
+    defer: (callback) => callback(),
+  };
+  const port = await silentPort();
+  const opened = await open({ host: 'localhost', port }, { scheduler: atOnce });
+  expect(opened).toMatchObject({ fault: { reason: 'upstream_timeout', fault: 'dns' } });
+  expect(await open({ port }, { scheduler: atOnce })).toMatchObject({ fault: { fault: 'timeout' } });
+  // Resolved, but silent.
+  const named = open({ scheme: 'https', host: 'localhost', port }, {});
+  expect(await named).toMatchObject({ fault: { reason: 'upstream_timeout', fault: 'timeout' } });
 });

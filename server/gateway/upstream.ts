@@ -56,6 +56,7 @@ export function openThrough(
 ): Promise<Opened> {
   return new Promise((resolve) => {
     const startMs = clock.nowMs();
+    let isResolved = isIP(upstream.host) !== 0;
     let connectMs: number | undefined;
     let isSettled = false;
     const socket = dial(upstream, ca);
@@ -73,6 +74,8 @@ export function openThrough(
     });
     const silence = (): Fault | undefined => {
       if (connectMs !== undefined) return behind('failed', isAsked(upstream, socket));
+      // Names are resolved by somebody else.
+      if (!isResolved) return 'dns';
       return clock.nowMs() - startMs > timeoutMs + LATE_MS ? 'failed' : 'timeout';
     };
     const off = onAbort(signal, () => settle({ type: 'aborted' }));
@@ -81,6 +84,9 @@ export function openThrough(
         settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
       else settle(failed('upstream_broken', 'the connection broke off', behind(fault, isAsked(upstream, socket))));
     };
+    socket.once('lookup', (error: Error | null) => {
+      isResolved = error === null;
+    });
     socket.on('error', (error) => {
       if (connectMs === undefined && isOurs(error)) settle(overloaded());
       else broken(faultOf(error));
