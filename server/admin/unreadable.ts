@@ -9,8 +9,12 @@ const REASONS: Readonly<Record<string, readonly [status: number, message: string
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to come'],
 };
 
-/** `answered`: with what status. */
-export function answerUnreadable(server: Server, answered: (status: number) => void): void {
+/** `answered`: with what status. `headers`: of each answer. */
+export function answerUnreadable(
+  server: Server,
+  answered: (status: number) => void,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   /** Answers under way on a connection, the oldest first. */
   const pending = new WeakMap<Duplex, Set<ServerResponse>>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -30,14 +34,19 @@ export function answerUnreadable(server: Server, answered: (status: number) => v
     } else {
       const [status, message] = REASONS[error.code ?? ''] ?? [400, 'not an HTTP request'];
       answered(status);
-      answer(socket, status, message);
+      answer(socket, status, message, headers);
     }
   });
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     const status = 417;
     answered(status);
-    response.writeHead(status, { 'Content-Type': PROBLEM_CONTENT_TYPE });
-    response.end(problemText(status, 'Expect: only 100-continue'));
+    const body = problemText(status, 'Expect: only 100-continue');
+    response.writeHead(status, {
+      'Content-Type': PROBLEM_CONTENT_TYPE,
+      'Content-Length': Buffer.byteLength(body),
+      ...headers,
+    });
+    response.end(body);
   });
 }
 
@@ -50,8 +59,8 @@ export function refuseTunnels(server: Server, answered: (status: number) => void
   });
 }
 
-function answer(socket: Duplex, status: number, message: string): void {
-  socket.end(rawProblem(status, message));
+function answer(socket: Duplex, status: number, message: string, headers: Readonly<Record<string, string>> = {}): void {
+  socket.end(rawProblem(status, message, {}, headers));
 }
 
 /** A whole answer, for a socket that no response belongs to and that is closed behind it. */

@@ -41,6 +41,8 @@ export interface GatewayListenerOptions {
   readonly onConnect?: TakeConnection;
   /** Absent: served like a request without `Upgrade`. */
   readonly onUpgrade?: TakeConnection;
+  /** Of what is refused here: two Host headers, what can't be read. */
+  readonly refusalHeaders?: Readonly<Record<string, string>>;
   /** What could not be read as a request was answered so. */
   readonly onUnreadable: (status: number) => void;
 }
@@ -55,7 +57,7 @@ export interface GatewayListener {
 
 /** Rejects where the address can't be listened on. */
 export async function openGatewayListener(options: GatewayListenerOptions): Promise<GatewayListener> {
-  const { name, host, port, onRequest, onConnect, onUpgrade, onUnreadable } = options;
+  const { name, host, port, onRequest, onConnect, onUpgrade, onUnreadable, refusalHeaders = {} } = options;
   const bounds = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     // A body may take as long as it likes, as long as it moves.
@@ -74,16 +76,16 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     if (fault === undefined) return inTurn(request, response, onRequest);
     onUnreadable(400);
     // Where its body ends isn't sure: nothing behind it is taken for a request.
-    answerProblem(response, 400, fault, {}, { Connection: 'close' });
+    answerProblem(response, 400, fault, {}, { ...refusalHeaders, Connection: 'close' });
   });
-  answerUnreadable(server, onUnreadable);
+  answerUnreadable(server, onUnreadable, refusalHeaders);
   /** What a request becomes that takes its whole connection. */
   const taken = (take: TakeConnection) => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const fault = headFault(request);
     if (fault === undefined) return take(request, socket, head);
     onUnreadable(400);
     socket.on('error', () => socket.destroy());
-    socket.end(rawProblem(400, fault));
+    socket.end(rawProblem(400, fault, {}, refusalHeaders));
   };
   if (onConnect) server.on('connect', taken(onConnect));
   else refuseTunnels(server, onUnreadable);
