@@ -242,7 +242,8 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     await stopCore();
     throw new Refusal(EXIT.unavailable, error.message);
   };
-  const shared = { coordinator, leases, state, redirects, access };
+  const ownPorts = new Set([config.port, admin.port]);
+  const shared = { coordinator, leases, state, redirects, access, ownPorts };
   const parts = { ...shared, clock, scheduler, random: Math.random, metrics, log };
   const gateway = await openGateway(config, parts).catch(unavailable);
   clients.onNotice(({ key }) => {
@@ -250,6 +251,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     gateway.closeKey(key);
   });
   const transport = await listen(config, { hub, access, log, certificates }).catch(unavailable);
+  ownPorts.add(transport.port);
   const build = { version: VERSION, node: process.version, transport: transport.name };
   const gauges = gaugesOf({ build, state, coordinator, journal, hub });
   const exposition = new Exposition(

@@ -32,6 +32,8 @@ export interface GatewayParts {
   /** Of `leases`, to be looked at only. */
   readonly state: LeaseState;
   readonly access: Access;
+  /** Ports that the rest of this process listens on; more may come. */
+  readonly ownPorts: ReadonlySet<number>;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   /** Uniform in [0, 1). */
@@ -63,7 +65,7 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   const addressHealth = openAddressHealth(config, parts);
   const running: GatewayPart[] = [addressHealth];
   const portsOf = () => Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>;
-  const ownPorts = () => new Set([config.port, config.adminPort, ...Object.values(portsOf())]);
+  const ownPorts = () => new Set([...parts.ownPorts, ...Object.values(portsOf())]);
   const close = async () => void (await Promise.all(running.map((part) => part.close())));
   try {
     if (config.reversePort !== undefined) running.push(await openReverse(config.reversePort, config, parts));

@@ -41,7 +41,13 @@ export class PendingAnswers {
 /** With what status, and to which request where one could be read. */
 export type Answered = (status: number, request?: IncomingMessage) => void;
 
-export function answerUnreadable(server: Server, pending: PendingAnswers, answered: Answered): void {
+/** `headers`: of each answer. */
+export function answerUnreadable(
+  server: Server,
+  pending: PendingAnswers,
+  answered: Answered,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const responses = pending.on(socket);
     // A body that breaks off: whoever reads it would wait for the rest, and the connection for the answer.
@@ -54,14 +60,19 @@ export function answerUnreadable(server: Server, pending: PendingAnswers, answer
     } else {
       const [status, message] = REASONS[error.code ?? ''] ?? [400, 'not an HTTP request'];
       answered(status);
-      answer(socket, status, message);
+      answer(socket, status, message, headers);
     }
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const status = 417;
     answered(status, request);
-    response.writeHead(status, { 'Content-Type': PROBLEM_CONTENT_TYPE });
-    response.end(problemText(status, 'Expect: only 100-continue'));
+    const body = problemText(status, 'Expect: only 100-continue');
+    response.writeHead(status, {
+      'Content-Type': PROBLEM_CONTENT_TYPE,
+      'Content-Length': Buffer.byteLength(body),
+      ...headers,
+    });
+    response.end(body);
   });
 }
 
@@ -75,8 +86,8 @@ export function refuseTunnels(server: Server, pending: PendingAnswers, answered:
   });
 }
 
-function answer(socket: Duplex, status: number, message: string): void {
-  socket.end(rawProblem(status, message));
+function answer(socket: Duplex, status: number, message: string, headers: Readonly<Record<string, string>> = {}): void {
+  socket.end(rawProblem(status, message, {}, headers));
 }
 
 /** A whole answer, for a socket that no response belongs to and that is closed behind it. */

@@ -21,10 +21,15 @@ const OURS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 
 const OVERSIZE = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
 const UNFIT = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'ERR_INVALID_CHAR', 'ERR_UNESCAPED_CHARACTERS']);
 
+/** Whether this machine is short of something: nothing is known of whom it wanted to connect to. */
+export function isOurs(error: Error): boolean {
+  return OURS.has((error as NodeJS.ErrnoException).code ?? '');
+}
+
 /** `wasSent`: a connection was there, and the request was on its way. */
 export function attemptFault(error: Error, wasSent: boolean): AttemptFault {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (!wasSent && OURS.has(code)) return { kind: 'ours', reason: 'no_room' };
+  if (!wasSent && isOurs(error)) return { kind: 'ours', reason: 'no_room' };
   if (!wasSent && UNFIT.has(code)) return { kind: 'unfit', reason: 'unfit' };
   if (OVERSIZE.has(code)) return { kind: 'oversize', reason: 'oversize' };
   const reason = faultOf(error);

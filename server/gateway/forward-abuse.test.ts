@@ -104,6 +104,10 @@ describe('the forward proxy refuses', () => {
     ['https without a tunnel', `GET https://site.test/ HTTP/1.1\r\nHost: a\r\n${USER}`, 400],
     ['credentials in the URL', `GET http://u:p@site.test/ HTTP/1.1\r\nHost: a\r\n${USER}`, 400],
     ['a tunnel to nowhere', `CONNECT site.test HTTP/1.1\r\nHost: a\r\n${USER}`, 400],
+    ['a transfer coding beside another', `${PLAIN}Host: a\r\n${USER}Transfer-Encoding: gzip, chunked\r\n`, 400],
+    ['what is no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', 400],
+    ['headers that are too long', `${PLAIN}Host: a\r\nX-A: ${'a'.repeat(100_000)}\r\n`, 431],
+    ['another expectation', `${PLAIN}Host: a\r\n${USER}Expect: wonders\r\n`, 417],
     ['a WebSocket without a tunnel', `${PLAIN}Host: a\r\n${USER}Upgrade: websocket\r\n`, 501],
     ['no credentials', `${PLAIN}Host: a\r\n`, 407],
     ['credentials that are none', `${PLAIN}Host: a\r\nProxy-Authorization: Basic ?\r\n`, 407],
@@ -116,6 +120,7 @@ describe('the forward proxy refuses', () => {
     const answer = await rawAnswer(proxy.port, text);
     expect(answer.status).toBe(status);
     expect(answer.head.toLowerCase()).toContain('application/problem+json');
+    expect(answer.head).toMatch(/^X-Leasehold-Error: [a-z_]+\r?$/m);
     expect(JSON.parse(answer.body)).toMatchObject({ code: status });
     expect(leases.leased).toEqual([]);
     if (status === 407) expect(answer.head).toContain('Proxy-Authenticate: Basic realm="Leasehold"');

@@ -13,6 +13,8 @@ export const ERROR_HEADER = 'X-Leasehold-Error';
  * resource that isn't there is no 404, which a program would take for a page that is gone.
  */
 export const FORWARD_ERRORS = {
+  /** Of the listener, which answers some of these with 408, 417 or 431. */
+  bad_request: 400,
   not_a_proxy_request: 400,
   https_needs_connect: 400,
   bad_target: 400,

@@ -7,7 +7,6 @@ import type { Grant } from '../../protocol/frames.ts';
 import {
   type CoordinatorProcess,
   dataFolder,
-  reusablePort,
   runCoordinator,
   startCoordinator,
 } from '../testing/coordinator-process.ts';
@@ -142,10 +141,10 @@ it('counts what it does for Prometheus, and ends with the coordinator', async ()
   expect(code).toBe(0);
 });
 
-it('is never asked through itself, nor for the HTTP API beside it', async () => {
-  const adminPort = await reusablePort();
-  const { forwardPort } = await serve(['--admin-port', String(adminPort)]);
-  for (const port of [forwardPort, adminPort]) {
+it('is never asked through itself, nor for the HTTP API and the WebSocket beside it', async () => {
+  const { forwardPort, coordinator } = await serve();
+  // Any free ones, found at the start.
+  for (const port of [forwardPort, coordinator.adminPort, coordinator.port]) {
     const head = `Host: a\r\n${basic('user-resource-7')}Connection: close\r\n\r\n`;
     const { status } = await rawAnswer(forwardPort, `GET http://127.0.0.1:${port}/v1/addresses HTTP/1.1\r\n${head}`);
     expect(status).toBe(403);

@@ -17,7 +17,7 @@ import { onAbort } from './abort.ts';
 import { type Destination, Destinations, type DestinationsOptions } from './destination.ts';
 import { type ForwardAccess, ForwardAdmission, Work } from './forward-admission.ts';
 import { ForwardCounts } from './forward-counts.ts';
-import { problemOf, type Refusal, refusal } from './forward-errors.ts';
+import { ERROR_HEADER, type ForwardError, problemOf, type Refusal, refusal } from './forward-errors.ts';
 import { type AddressReports, ForwardRoute, type Leg, type RouteTools } from './forward-route.ts';
 import { type ForwardTarget, readRequestTarget, readTunnelTarget } from './forward-target.ts';
 import { answerProblem, openGatewayListener } from './gateway-listener.ts';
@@ -98,6 +98,7 @@ export async function openForwardProxy(options: ForwardProxyOptions): Promise<Fo
     connections,
     onRequest: (request, response) => guarded(server.request(request, response), request.socket),
     onConnect: (request, socket, head) => guarded(server.tunnel(request, socket, head), socket),
+    refusalHeaders: { [ERROR_HEADER]: 'bad_request' satisfies ForwardError },
     onUnreadable: (status) => server.counts.request('request', status),
   });
   return {

@@ -112,8 +112,10 @@ export class ForwardRoute {
       const { fault } = opened;
       // Before it is handed back, so that nobody in line is given it in between.
       if (fault.fault) this.#tools.reports.onAddressFailure(held.lease.addressId, fault.fault);
-      held.done({ outcome: 'failed', requests: 1, isSpent: true });
-      const failure = this.failedBy(held, refusal(fault.reason, fault.message));
+      const isOurs = fault.reason === 'overloaded';
+      held.done(isOurs ? { requests: 0 } : { outcome: 'failed', requests: 1, isSpent: true });
+      const extras = isOurs ? { retryAfterS: 1 } : {};
+      const failure = this.failedBy(held, refusal(fault.reason, fault.message, extras));
       if (!fault.mayRetry || !this.mayRetry) return failure;
     }
   }

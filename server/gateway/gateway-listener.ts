@@ -44,6 +44,8 @@ export interface GatewayListenerOptions {
   readonly onConnect?: TakeConnection;
   /** Absent: served like a request without `Upgrade`. */
   readonly onUpgrade?: TakeConnection;
+  /** Of what is refused here: two Host headers, what can't be read. */
+  readonly refusalHeaders?: Readonly<Record<string, string>>;
   /** What could not be read as a request was answered so. */
   readonly onUnreadable: (status: number) => void;
 }
@@ -58,7 +60,7 @@ export interface GatewayListener {
 
 /** Rejects where the address can't be listened on. */
 export async function openGatewayListener(options: GatewayListenerOptions): Promise<GatewayListener> {
-  const { via, host, port, onRequest, onConnect, onUpgrade, onUnreadable, log } = options;
+  const { via, host, port, onRequest, onConnect, onUpgrade, onUnreadable, log, refusalHeaders = {} } = options;
   const bounds = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     // A body may take as long as it likes, as long as it moves.
@@ -92,10 +94,10 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     if (fault === undefined) return inTurn(request, response, onRequest);
     refused(400, request);
     // Where its body ends isn't sure: nothing behind it is taken for a request.
-    answerProblem(response, 400, fault, {}, { Connection: 'close' });
+    answerProblem(response, 400, fault, {}, { ...refusalHeaders, Connection: 'close' });
   });
   const pending = new PendingAnswers(server);
-  answerUnreadable(server, pending, refused);
+  answerUnreadable(server, pending, refused, refusalHeaders);
   /** What a request becomes that takes its whole connection. */
   const taken = (take: TakeConnection) => (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const fault = headFault(request);
@@ -103,7 +105,7 @@ export async function openGatewayListener(options: GatewayListenerOptions): Prom
     if (fault === undefined) return take(request, socket, head);
     refused(400, request);
     socket.on('error', () => socket.destroy());
-    socket.end(rawProblem(400, fault));
+    socket.end(rawProblem(400, fault, {}, refusalHeaders));
   };
   if (onConnect) server.on('connect', taken(onConnect));
   else refuseTunnels(server, pending, refused);

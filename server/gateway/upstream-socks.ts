@@ -34,7 +34,8 @@ export async function socksConnect(
       },
       destination: { host, port },
       existing_socket: socket,
-      timeout: timeoutMs,
+      // Ours comes first, and says more.
+      timeout: 2 * timeoutMs,
     });
   } catch (error) {
     const { message } = error as Error;

@@ -6,13 +6,14 @@ import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
 import { type Fault, faultOf } from '../health/probes.ts';
 import { proxyAuthorization, type Upstream } from '../health/upstream.ts';
 import { onAbort } from './abort.ts';
+import { isOurs } from './attempt-fault.ts';
 import type { Destination } from './destination.ts';
 import type { ForwardError } from './forward-errors.ts';
 import { socksConnect } from './upstream-socks.ts';
 
 /** Why an address didn't get us through. */
 export interface UpstreamFault {
-  readonly reason: Extract<ForwardError, `upstream_${string}`>;
+  readonly reason: Extract<ForwardError, `upstream_${string}` | 'overloaded'>;
   readonly message: string;
   /** What it says of the address; undefined: nothing, since it is about what lies behind it. */
   readonly fault: Fault | undefined;
@@ -39,6 +40,8 @@ export interface OpenOptions {
   readonly ca?: string | undefined;
 }
 
+/** A timer that is later than this says more of this process than of whom it waits for. */
+const LATE_MS = 1_000;
 /** What is the upstream's own doing even where it was asked for a destination: it speaks wrongly itself. */
 const OWN_FAULTS: ReadonlySet<Fault> = new Set(['tls', 'protocol', 'proxy']);
 
@@ -53,6 +56,7 @@ export function openThrough(
 ): Promise<Opened> {
   return new Promise((resolve) => {
     const startMs = clock.nowMs();
+    let isResolved = isIP(upstream.host) !== 0;
     let connectMs: number | undefined;
     let isSettled = false;
     const socket = dial(upstream, ca);
@@ -65,16 +69,28 @@ export function openThrough(
       resolve(handshake.type === 'done' ? { type: 'open', socket, connectMs: connectMs! } : handshake);
     };
     const cancel = scheduler.setTimer(timeoutMs, () => {
-      const fault = connectMs === undefined ? 'timeout' : behind('failed', isAsked(upstream, socket));
-      settle(failed('upstream_timeout', 'the address stayed silent', fault));
+      // Behind a pause of the process, timers come before what has happened to sockets: that is looked at first.
+      scheduler.defer(() => settle(failed('upstream_timeout', 'the address stayed silent', silence())));
     });
+    const silence = (): Fault | undefined => {
+      if (connectMs !== undefined) return behind('failed', isAsked(upstream, socket));
+      // Names are resolved by somebody else.
+      if (!isResolved) return 'dns';
+      return clock.nowMs() - startMs > timeoutMs + LATE_MS ? 'failed' : 'timeout';
+    };
     const off = onAbort(signal, () => settle({ type: 'aborted' }));
     const broken = (fault: Fault) => {
       if (connectMs === undefined)
         settle(failed('upstream_unreachable', 'the address could not be connected to', fault));
       else settle(failed('upstream_broken', 'the connection broke off', behind(fault, isAsked(upstream, socket))));
     };
-    socket.on('error', (error) => broken(faultOf(error)));
+    socket.once('lookup', (error: Error | null) => {
+      isResolved = error === null;
+    });
+    socket.on('error', (error) => {
+      if (connectMs === undefined && isOurs(error)) settle(overloaded());
+      else broken(faultOf(error));
+    });
     socket.once('close', () => broken('reset'));
     socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
       if (isSettled) return;
@@ -151,6 +167,10 @@ function connectRefused(status: number): Handshake {
 export function proxyHeaders(upstream: Upstream): Record<string, string> {
   const authorization = proxyAuthorization(upstream);
   return authorization === undefined ? {} : { 'Proxy-Authorization': authorization };
+}
+
+function overloaded() {
+  return failed('overloaded', 'this machine has no room for another connection', undefined);
 }
 
 export function authFailed(): Opened & { type: 'failed' } {

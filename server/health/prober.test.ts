@@ -1,7 +1,11 @@
-import { expect, it } from 'vitest';
+import { type AddressInfo, createServer } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { pauseProcess } from '../testing/pause-process.ts';
+import { realScheduler } from '../testing/real-scheduler.ts';
 import { seededRandom } from '../testing/seeded-random.ts';
 import { promisesSettled, VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
 import { type ProbeResult, Prober, type ProberOptions } from './prober.ts';
+import { probeTcp } from './probes.ts';
 
 interface Member {
   readonly name: number;
@@ -100,6 +104,44 @@ it('calls a probe that takes too long failed, and aborts it', async () => {
   expect(results[0]).toEqual({ item: [...items][0], result: { ok: false, reason: 'timeout' } });
   expect(results).toHaveLength(1);
   expect(prober.underWay).toBe(0);
+});
+
+it('finds who answered during a pause of the process good, and nobody bad by it', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  let began = () => {};
+  const begun = new Promise<void>((resolve) => {
+    began = resolve;
+  });
+  const result = new Promise<ProbeResult>((resolve) => {
+    const prober = new Prober({
+      items: new Set([{ port }]),
+      probe: (_item, signal) => {
+        began();
+        return probeTcp('127.0.0.1', port, signal);
+      },
+      intervalMs: 60_000,
+      jitter: 0,
+      timeoutMs: 50,
+      concurrencyMax: 1,
+      clock: new VirtualClock(),
+      scheduler: realScheduler,
+      random: () => 0,
+      onResult: (_item, probed) => resolve(probed),
+    });
+    onTestFinished(() => prober.stop());
+  });
+  await begun;
+  pauseProcess(100);
+  expect(await result).toEqual(GOOD);
+  const { clock, scheduler, probes, results } = setUp(1, { probe: silent, timeoutMs: 20_000 });
+  await scheduler.advance(10_000);
+  expect(probes).toHaveLength(1);
+  clock.move(60_000);
+  await scheduler.advance(0);
+  expect(results).toEqual([]);
 });
 
 it('lets go of most of what a pause of the process has missed', async () => {

@@ -36,6 +36,8 @@ export interface ProberOptions<Item extends object> {
 const WAKE_MS_MIN = 10;
 /** Also what is made up for after a pause of the process: the rest of the time is let go, there is no flood. */
 const WAKE_MS_MAX = 1_000;
+/** By which a timer may be late before its probe is let go without a result. */
+const LATE_MS = 1_000;
 /** In one turn, which others wait for; the rest follows in the next ones. */
 const BEGUN_AT_ONCE = 50;
 /** Asked for out of turn and not begun; beyond them, a member waits for its turn. */
@@ -143,18 +145,24 @@ export class Prober<Item extends object> {
   }
 
   #start(item: Item): void {
-    const { probe, timeoutMs, scheduler } = this.#options;
+    const { probe, timeoutMs, scheduler, clock } = this.#options;
     const abort = new AbortController();
+    const startMs = clock.nowMs();
     let isOver = false;
-    const cancelTimeout = scheduler.setTimer(timeoutMs, () => {
+    const giveUp = () => {
+      if (isOver) return;
       isOver = true;
-      this.#give(item, { ok: false, reason: 'timeout' });
+      // Much too late it was this process that paused: such a probe says nothing.
+      if (clock.nowMs() - startMs <= timeoutMs + LATE_MS) this.#give(item, { ok: false, reason: 'timeout' });
       abort.abort();
-    });
+    };
+    // Behind a pause, timers come before what has happened to sockets: that is looked at first.
+    const cancelTimeout = scheduler.setTimer(timeoutMs, () => scheduler.defer(giveUp));
     const settled = probe(item, abort.signal).then((result) => {
       cancelTimeout();
       this.#underWay.delete(item);
       if (!isOver) this.#give(item, result);
+      isOver = true;
       this.#begin();
     });
     this.#underWay.set(item, { abort, settled });
