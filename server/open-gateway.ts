@@ -1,4 +1,7 @@
-/** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
+/**
+ * The gateway and the health checks, as far as the configuration asks for them: a part of main's start. What it doesn't ask
+ * for isn't loaded: with it a start would take twice as much of the processor.
+ */
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { serveOperations } from './admin/admin-server.ts';
@@ -9,12 +12,7 @@ import { clientOfIp } from './clients/client-id.ts';
 import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
-import { openForwardProxy } from './gateway/forward-proxy.ts';
-import { ProcessLeases } from './gateway/process-leases.ts';
-import { openRedirectListener } from './gateway/redirect-listener.ts';
-import { openReverseProxy } from './gateway/reverse-proxy.ts';
 import { AddressHealth } from './health/address-health.ts';
-import { addressProbe } from './health/address-probe.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { maskAddress } from './lease/masking.ts';
 import type { LeaseState } from './lease/state.ts';
@@ -62,7 +60,7 @@ export type Gateway = Required<GatewayPart>;
 
 /** Rejects where a port can't be had; what listened already has been closed. */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const addressHealth = openAddressHealth(config, parts);
+  const addressHealth = await openAddressHealth(config, parts);
   const running: GatewayPart[] = [addressHealth];
   const portsOf = () => Object.assign({}, ...running.map(({ ports }) => ports)) as Record<string, number>;
   const ownPorts = () => new Set([...parts.ownPorts, ...Object.values(portsOf())]);
@@ -100,6 +98,7 @@ async function openReverse(
   config: Config,
   { clock, scheduler, random, log }: GatewayParts,
 ): Promise<GatewayPart> {
+  const { openReverseProxy } = await import('./gateway/reverse-proxy.ts');
   const proxy = await openReverseProxy({
     host: config.gatewayHost,
     port,
@@ -122,6 +121,8 @@ async function openForward(
   { health, ownPorts }: { readonly health: AddressHealth; readonly ownPorts: () => ReadonlySet<number> },
 ): Promise<GatewayPart> {
   const isOverloaded = () => coordinator.isOverloaded;
+  const { openForwardProxy } = await import('./gateway/forward-proxy.ts');
+  const { ProcessLeases } = await import('./gateway/process-leases.ts');
   const proxy = await openForwardProxy({
     host: config.gatewayHost,
     port,
@@ -178,6 +179,7 @@ async function openRedirect(port: number, config: Config, parts: GatewayParts): 
     redirects.execute(first, resolve),
   );
   const connections = connectionBounds(config);
+  const { openRedirectListener } = await import('./gateway/redirect-listener.ts');
   const listener = await openRedirectListener({
     host,
     port,
@@ -199,14 +201,14 @@ async function openRedirect(port: number, config: Config, parts: GatewayParts): 
 }
 
 /** Always there, since real traffic says what is wrong, too; it probes only where that is configured. */
-function openAddressHealth(
+async function openAddressHealth(
   { addressHealth: settings }: Config,
   parts: GatewayParts,
-): GatewayPart & { readonly health: AddressHealth } {
+): Promise<GatewayPart & { readonly health: AddressHealth }> {
   const { coordinator, leases, state, clock, scheduler, random, log } = parts;
   const health = new AddressHealth({
     settings,
-    probe: addressProbe(settings),
+    probe: await addressProbeOf(settings),
     leases,
     state,
     hasRoom: () => state.storage === 'ample' && !coordinator.isOverloaded,
@@ -224,4 +226,10 @@ function openAddressHealth(
     drain: () => Promise.resolve(),
     close: () => health.stop(),
   };
+}
+
+async function addressProbeOf(settings: Config['addressHealth']) {
+  if (settings.type === undefined) return undefined;
+  const { addressProbe } = await import('./health/address-probe.ts');
+  return addressProbe(settings);
 }
