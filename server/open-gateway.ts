@@ -1,5 +1,4 @@
 /** The gateway and the health checks, as far as the configuration asks for them: a part of main's start. */
-import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { serveOperations } from './admin/admin-server.ts';
 import type { ConnectionBounds } from './admin/connections.ts';
@@ -10,6 +9,7 @@ import type { Config } from './config.ts';
 import type { Coordinator, DomainPort } from './coordinator/coordinator.ts';
 import type { Clock, Scheduler } from './coordinator/scheduler.ts';
 import { openForwardProxy } from './gateway/forward-proxy.ts';
+import { nameLookup } from './gateway/name-lookup.ts';
 import { ProcessLeases } from './gateway/process-leases.ts';
 import { openRedirectListener } from './gateway/redirect-listener.ts';
 import { openReverseProxy } from './gateway/reverse-proxy.ts';
@@ -24,6 +24,8 @@ import type { Metrics } from './metrics/metrics.ts';
 import type { RedirectAnswers } from './redirects/commands.ts';
 import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
 import { networkList } from './route-settings.ts';
+
+const HOSTS_FILE = '/etc/hosts';
 
 export interface GatewayParts {
   readonly coordinator: Coordinator;
@@ -138,7 +140,7 @@ async function openForward(
       allow: config.forwardAllow,
       deniedPorts: config.forwardDeniedPorts,
       resolve: config.forwardResolve,
-      lookup: (name) => lookup(name, { all: true }),
+      lookup: nameLookup({ hostsFile: HOSTS_FILE }),
       ownPorts,
       ownAddresses: () =>
         Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
