@@ -23,6 +23,8 @@ import type { RedirectAnswers } from './redirects/commands.ts';
 import { type RedirectPort, redirectRoutes } from './redirects/routes.ts';
 import { networkList } from './route-settings.ts';
 
+const HOSTS_FILE = '/etc/hosts';
+
 export interface GatewayParts {
   readonly coordinator: Coordinator;
   readonly leases: DomainPort<LeaseState, LeaseCommand, LeaseAnswers, LeaseNotice>;
@@ -122,6 +124,7 @@ async function openForward(
 ): Promise<GatewayPart> {
   const isOverloaded = () => coordinator.isOverloaded;
   const { openForwardProxy } = await import('./gateway/forward-proxy.ts');
+  const { nameLookup } = await import('./gateway/name-lookup.ts');
   const { ProcessLeases } = await import('./gateway/process-leases.ts');
   const proxy = await openForwardProxy({
     host: config.gatewayHost,
@@ -139,7 +142,7 @@ async function openForward(
       allow: config.forwardAllow,
       deniedPorts: config.forwardDeniedPorts,
       resolve: config.forwardResolve,
-      lookup: (name) => lookup(name, { all: true }),
+      lookup: nameLookup({ hostsFile: HOSTS_FILE }),
       ownPorts,
       ownAddresses: () =>
         Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),

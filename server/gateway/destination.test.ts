@@ -21,7 +21,7 @@ function destinations(options: Partial<DestinationsOptions> = {}): Destinations 
 async function tunnelTo(authority: string, options: Partial<DestinationsOptions> = {}): Promise<string> {
   const read = readTunnelTarget(authority);
   if (read.type === 'bad') return read.reason;
-  const found = await destinations(options).find(read.target);
+  const found = await destinations(options).find(read.target, 'c1');
   return found.type === 'found' ? `${found.destination.host} ${found.destination.port}` : found.reason;
 }
 
@@ -130,12 +130,12 @@ describe('a destination', () => {
       return Promise.resolve(answers.shift()!);
     };
     const checked = destinations({ lookup });
-    expect(await checked.find({ host: 'rebinds.example', port: 443 })).toEqual({
+    expect(await checked.find({ host: 'rebinds.example', port: 443 }, 'c1')).toEqual({
       type: 'found',
       destination: { host: '1.1.1.1', port: 443 },
     });
     expect(asked).toEqual(['rebinds.example']);
-    expect(await checked.find({ host: 'rebinds.example', port: 443 })).toMatchObject({
+    expect(await checked.find({ host: 'rebinds.example', port: 443 }, 'c1')).toMatchObject({
       reason: 'destination_forbidden',
     });
   });
@@ -156,6 +156,27 @@ describe('a destination', () => {
     const lookup = () => new Promise<never>(() => {});
     const scheduler = { ...realScheduler, setTimer: (_ms: number, callback: () => void) => (callback(), () => {}) };
     expect(await tunnelTo('slow.example:443', { lookup, scheduler })).toBe('destination_unresolved');
+  });
+
+  it('is resolved once for all who ask at one time, and for one client so many names at most', async () => {
+    const asked = new Map<string, () => void>();
+    const lookup = (name: string) =>
+      new Promise<{ address: string }[]>((resolve) => {
+        expect(asked.has(name)).toBe(false);
+        asked.set(name, () => resolve([{ address: '1.1.1.1' }]));
+      });
+    const shared = destinations({ lookup });
+    const find = (host: string, client: string) => shared.find({ host, port: 443 }, client);
+    const greedy = Array.from({ length: 200 }, (_, count) => find(`n${count}.example`, 'greedy'));
+    expect(await find('more.example', 'greedy')).toMatchObject({ reason: 'overloaded' });
+    const others = [find('site.example', 'modest'), find('site.example', 'modest'), find('n0.example', 'modest')];
+    // What others wait for already is nobody's anew.
+    greedy.push(find('site.example', 'greedy'));
+    for (const answer of asked.values()) answer();
+    for (const found of await Promise.all([...greedy, ...others])) expect(found.type).toBe('found');
+    const again = find('again.example', 'greedy');
+    asked.get('again.example')!();
+    expect(await again).toMatchObject({ type: 'found' });
   });
 
   it('may be private where a setting allows it: by address, range or name', async () => {

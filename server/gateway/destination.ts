@@ -11,12 +11,14 @@ import { canonicalIp, IpSet, isPublicIp } from './ip-ranges.ts';
 
 /** Names that are being resolved at one time; beyond it a request is refused. */
 const LOOKUPS_MAX = 1_000;
+const LOOKUPS_PER_CLIENT_MAX = 200;
 const LOOKUP_TIMEOUT_MS = 10_000;
 /** Names that mean something else wherever they are resolved, and never a site of everybody's. */
 const LOCAL_NAME = /(?:^|\.)(?:localhost|local|internal|intranet|lan|home\.arpa)$/;
 
-/** All addresses of a name; rejects where it has none. */
-export type Lookup = (name: string) => Promise<readonly { readonly address: string }[]>;
+type Addresses = readonly { readonly address: string }[];
+/** All addresses of a name; none, or a rejection, where it has none. */
+export type Lookup = (name: string) => Promise<Addresses>;
 
 export interface DestinationsOptions {
   /** IP addresses, ranges and names that are allowed although they aren't public. */
@@ -47,7 +49,10 @@ export class Destinations {
   readonly #allowedIps: IpSet;
   readonly #allowedNames: ReadonlySet<string>;
   readonly #deniedPorts: ReadonlySet<number>;
-  #lookups = 0;
+  /** By name: who asks for it meanwhile waits for the same answer. */
+  readonly #lookups = new Map<string, Promise<Addresses>>();
+  /** How many of them each client began. */
+  readonly #perClient = new Map<string, number>();
 
   constructor(options: DestinationsOptions) {
     this.#options = options;
@@ -56,7 +61,7 @@ export class Destinations {
     this.#deniedPorts = new Set(options.deniedPorts);
   }
 
-  async find({ host, port }: Pick<ForwardTarget, 'host' | 'port'>): Promise<FoundDestination> {
+  async find({ host, port }: Pick<ForwardTarget, 'host' | 'port'>, client: string): Promise<FoundDestination> {
     if (this.#deniedPorts.has(port)) return forbidden(`port ${port} is not for this proxy`);
     const literal = isIP(host) === 0 ? undefined : canonicalIp(host);
     if (literal !== undefined) return this.#choose([literal], port, false);
@@ -67,7 +72,7 @@ export class Destinations {
       if (isLocal && !isNamed) return forbidden('the name is one of a private network');
       return { type: 'found', destination: { host: name, port } };
     }
-    const addresses = await this.#resolve(name);
+    const addresses = await this.#resolve(name, client);
     return Array.isArray(addresses) ? this.#choose(addresses, port, isNamed) : (addresses as FoundDestination);
   }
 
@@ -91,28 +96,39 @@ export class Destinations {
     return isHere || ownAddresses().some((own) => canonicalIp(own) === ip);
   }
 
-  async #resolve(name: string): Promise<readonly string[] | FoundDestination> {
-    const { lookup, scheduler } = this.#options;
-    if (this.#lookups >= LOOKUPS_MAX) {
-      return { type: 'refused', reason: 'overloaded', message: 'too many names are being resolved' };
-    }
-    this.#lookups += 1;
+  async #resolve(name: string, client: string): Promise<readonly string[] | FoundDestination> {
+    const { scheduler } = this.#options;
+    const found = this.#lookups.get(name) ?? this.#lookup(name, client);
+    if (!found) return { type: 'refused', reason: 'overloaded', message: 'too many names are being resolved' };
     let cancel = () => {};
     const timeout = new Promise<'timeout'>((done) => {
       cancel = scheduler.setTimer(LOOKUP_TIMEOUT_MS, () => done('timeout'));
     });
-    const found = lookup(name)
-      .catch(() => [])
-      .finally(() => {
-        // One that has timed out still has its place in the resolver.
-        this.#lookups -= 1;
-      });
     const result = await Promise.race([found, timeout]);
     cancel();
     const reason = 'destination_unresolved';
     if (result === 'timeout') return { type: 'refused', reason, message: 'the name was not resolved in time' };
     if (result.length === 0) return { type: 'refused', reason, message: 'the name has no address' };
     return result.map(({ address }) => address);
+  }
+
+  /** Undefined: there are too many already, of the client or in all. */
+  #lookup(name: string, client: string): Promise<Addresses> | undefined {
+    const begun = this.#perClient.get(client) ?? 0;
+    if (this.#lookups.size >= LOOKUPS_MAX || begun >= LOOKUPS_PER_CLIENT_MAX) return undefined;
+    this.#perClient.set(client, begun + 1);
+    const found = this.#options
+      .lookup(name)
+      .catch(() => [])
+      .finally(() => {
+        // One that has timed out still had its place in the resolver.
+        this.#lookups.delete(name);
+        const left = this.#perClient.get(client)! - 1;
+        if (left === 0) this.#perClient.delete(client);
+        else this.#perClient.set(client, left);
+      });
+    this.#lookups.set(name, found);
+    return found;
   }
 }
 

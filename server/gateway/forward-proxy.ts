@@ -339,10 +339,10 @@ class ForwardServer {
     target: ForwardTarget,
     isThrough: (upstream: Upstream) => boolean,
   ): Promise<Passage | Refusal> {
-    const found = await this.#destinations.find(target);
+    const { owner, wanted, caller, gone } = work;
+    const found = await this.#destinations.find(target, caller.client);
     if (found.type === 'refused') return refusal(found.reason, found.message);
     const { destination } = found;
-    const { owner, wanted, caller, gone } = work;
     const destinationFor = (upstream: Upstream) => (isThrough(upstream) ? destination : undefined);
     const route = new ForwardRoute(this.#tools, { owner, client: caller.client, wanted, destinationFor, gone });
     return { work, route, target, destination };
