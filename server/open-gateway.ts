@@ -2,7 +2,6 @@
  * The gateway and the health checks, as far as the configuration asks for them: a part of main's start. What it doesn't ask
  * for isn't loaded: with it a start would take twice as much of the processor.
  */
-import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { serveOperations } from './admin/admin-server.ts';
 import type { ConnectionBounds } from './admin/connections.ts';
