@@ -135,10 +135,11 @@ export class LeaseFollower extends Following {
         assert.ok(this.asked.pool, 'an import');
         this.strategies.forgetRings();
         this.imported = model.importPool(this.asked.pool.records, this.asked.pool.replace, this.#idOf);
-        return;
+        return model.forgetResources();
       case 'Configured':
         model.defaultPolicy = event.defaultPolicy;
         model.policies = new Map(event.policies);
+        model.forgetResources();
         return regroup(model);
       default:
         return this.#presence(event);

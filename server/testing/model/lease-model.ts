@@ -14,6 +14,7 @@ import {
   type ModelAddress,
   type ModelKey,
   type ModelLease,
+  type ModelPair,
   type ModelSession,
   type ModelWaiter,
   newAddress,
@@ -229,6 +230,22 @@ export class LeaseModel {
     return counts;
   }
 
+  /** With the change of pool or policies that leaves nothing of it, all that was known of a resource is forgotten. */
+  forgetResources(): void {
+    const isThere = (id: number) =>
+      this.policies.has(id) ||
+      this.unended(id).length > 0 ||
+      this.waiters.some(({ resource }) => resource === id) ||
+      this.addresses.some((address) => this.serves(address, id) || address.pairs.some((pair) => isResting(pair, id)));
+    const named = new Set([...this.grants.keys(), ...this.sessions.flatMap(({ served }) => [...served.keys()])]);
+    for (const id of named) {
+      if (isThere(id)) continue;
+      this.grants.delete(id);
+      this.lastGrantMs.delete(id);
+      for (const { served } of this.sessions) served.delete(id);
+    }
+  }
+
   /** A removed address is kept by a lease on it, and while it, or a pair of it, must not be given again. */
   forgetRemoved(): void {
     const isKept = ({ quarantine, pairs }: ModelAddress) =>
@@ -236,4 +253,8 @@ export class LeaseModel {
     const leased = new Set(this.unended().map(({ address }) => address));
     this.addresses = this.addresses.filter((one) => !one.isRemoved || leased.has(one) || isKept(one));
   }
+}
+
+function isResting({ resource, coolingUntilMs, quarantine }: ModelPair, id: number): boolean {
+  return resource === id && Math.min(coolingUntilMs ?? Infinity, quarantine?.untilMs ?? Infinity) < Infinity;
 }
