@@ -4,7 +4,7 @@
  *     npm run build && node dist/loadtest/bench/generator/generator.js \
  *       '{"speaks": "leasehold", "port": 7400, "sessions": 50, "inFlight": 1, "warmUpMs": 1000, "measureMs": 5000}'
  *
- * `speaks` is leasehold or redis. More than one `inFlight` is a batch, or a pipeline. Answers with a line of JSON.
+ * `speaks` is leasehold, redis or etcd. More than one `inFlight` is a batch, or a pipeline. Answers with a line of JSON.
  */
 import { runLoad } from './run-load.ts';
 import type { FromGenerator, LoadTask } from './task.ts';

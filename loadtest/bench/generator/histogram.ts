@@ -23,6 +23,11 @@ export class Histogram {
     this.#total += 1;
   }
 
+  add(other: Histogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) this.#counts[bucket]! += other.#counts[bucket]!;
+    this.#total += other.#total;
+  }
+
   /** Not a number where nothing was recorded. */
   latencies(): Latencies {
     return { p50: this.#at(0.5), p90: this.#at(0.9), p99: this.#at(0.99), p999: this.#at(0.999) };

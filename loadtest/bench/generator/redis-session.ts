@@ -3,14 +3,15 @@
  * holds the token. Answers come in the order of the requests.
  */
 import { createHash } from 'node:crypto';
+import { KEY, type KeyRange, LaneKeys, TOKEN } from './lane-keys.ts';
 import { ACQUIRING, type Load, Session } from './session.ts';
+import { IN_FLIGHT_MAX } from './task.ts';
 
 const SCRIPT = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";
 const SCRIPT_SHA = createHash('sha1').update(SCRIPT).digest('hex');
-const KEY_DIGITS = 8;
-const TOKEN_DIGITS = 16;
 const TTL_MS = '60000';
-const ZERO = 0x30;
+/** A power of two, at least as many as may be in flight. */
+const RING = IN_FLIGHT_MAX;
 const OK = Buffer.from('+OK\r\n');
 const DELETED = Buffer.from(':1\r\n');
 const GREETED = Buffer.from(`$40\r\n${SCRIPT_SHA}\r\n`);
@@ -20,8 +21,6 @@ function command(...words: readonly string[]): Buffer {
   return Buffer.from(`*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`);
 }
 
-const KEY = `lease:7:${'0'.repeat(KEY_DIGITS)}`;
-const TOKEN = '0'.repeat(TOKEN_DIGITS);
 const SET = command('SET', KEY, TOKEN, 'NX', 'PX', TTL_MS);
 const DELETE = command('EVALSHA', SCRIPT_SHA, '1', KEY, TOKEN);
 const SET_KEY_END = SET.indexOf(KEY) + KEY.length;
@@ -29,28 +28,8 @@ const SET_TOKEN_END = SET.indexOf(TOKEN, SET_KEY_END) + TOKEN.length;
 const DELETE_KEY_END = DELETE.indexOf(KEY) + KEY.length;
 const DELETE_TOKEN_END = DELETE.indexOf(TOKEN, DELETE_KEY_END) + TOKEN.length;
 
-/** Decimal digits that end at `end`; those in front of them are zeros already. */
-function writeDigits(out: Buffer, end: number, value: number): void {
-  for (let left = value, at = end - 1; left > 0; at -= 1) {
-    const rest = (left / 10) | 0;
-    out[at] = ZERO + left - rest * 10;
-    left = rest;
-  }
-}
-
-export interface KeyRange {
-  /** Of this session's first lane, and how far apart the next lane's is. */
-  readonly first: number;
-  /** From one cycle's key to the next: lanes of all sessions, so that no two lanes ever meet. */
-  readonly step: number;
-  /** As many as the pool has addresses. */
-  readonly size: number;
-}
-
 export class RedisSession extends Session {
-  readonly #range: KeyRange;
-  readonly #keys: Int32Array;
-  readonly #tokens: Int32Array;
+  readonly #keys: LaneKeys;
   /** Lanes in the order in which their answers come, a ring. */
   readonly #order: Uint8Array;
   #oldest = 0;
@@ -58,10 +37,8 @@ export class RedisSession extends Session {
 
   constructor(load: Load, port: number, inFlight: number, range: KeyRange) {
     super(load, port, inFlight);
-    this.#range = range;
-    this.#keys = Int32Array.from({ length: inFlight }, (_, lane) => range.first + lane);
-    this.#tokens = Int32Array.from({ length: inFlight }, (_, lane) => range.first + lane);
-    this.#order = new Uint8Array(64);
+    this.#keys = new LaneKeys(range, inFlight);
+    this.#order = new Uint8Array(RING);
   }
 
   protected override greeting(): Uint8Array {
@@ -76,10 +53,7 @@ export class RedisSession extends Session {
   }
 
   protected override writeAcquire(lane: number, out: Buffer, at: number): number {
-    const { first, step, size } = this.#range;
-    const key = this.#keys[lane]! + step;
-    this.#keys[lane] = key + step > size ? first + lane : key;
-    this.#tokens[lane]! += step;
+    this.#keys.next(lane);
     out.set(SET, at);
     return this.#patch(lane, out, at, SET_KEY_END, SET_TOKEN_END, SET.length);
   }
@@ -90,16 +64,17 @@ export class RedisSession extends Session {
   }
 
   #patch(lane: number, out: Buffer, at: number, keyEnd: number, tokenEnd: number, length: number): number {
-    writeDigits(out, at + keyEnd, this.#keys[lane]!);
-    writeDigits(out, at + tokenEnd, this.#tokens[lane]!);
-    this.#order[this.#newest++ & 63] = lane;
+    this.#keys.writeKey(lane, out, at + keyEnd);
+    this.#keys.writeToken(lane, out, at + tokenEnd);
+    this.#order[this.#newest % RING] = lane;
+    this.#newest += 1;
     return at + length;
   }
 
   protected override take(bytes: Buffer, end: number): number {
     let at = 0;
     while (at < end) {
-      const lane = this.#order[this.#oldest & 63]!;
+      const lane = this.#order[this.#oldest % RING]!;
       const wanted = this.phases[lane] === ACQUIRING ? OK : DELETED;
       for (let index = 0; index < wanted.length; index += 1) {
         if (at + index >= end) return at;

@@ -1,8 +1,11 @@
+import { assertNever } from '../../../protocol/assert.ts';
+import { EtcdSession } from './etcd-session.ts';
 import { Histogram } from './histogram.ts';
+import type { KeyRange } from './lane-keys.ts';
 import { LeaseholdSession } from './leasehold-session.ts';
 import { RedisSession } from './redis-session.ts';
 import type { Load, Session } from './session.ts';
-import type { LoadResult, LoadTask } from './task.ts';
+import { IN_FLIGHT_MAX, type LoadResult, type LoadTask } from './task.ts';
 
 /** Sessions that connect at the same time. */
 const CONNECTING_MAX = 100;
@@ -25,6 +28,7 @@ export async function runLoad(task: LoadTask, onWindow: (edge: 'begun' | 'ended'
     busyLanes: 0,
     fail: (error) => onFailed!(error),
   };
+  if (task.inFlight < 1 || task.inFlight > IN_FLIGHT_MAX) throw new Error(`${task.inFlight} requests in flight`);
   const sessions = Array.from({ length: task.sessions }, (_, index) => session(load, task, index));
   try {
     return await Promise.race([failed, measured(load, task, sessions, onWindow)]);
@@ -34,11 +38,18 @@ export async function runLoad(task: LoadTask, onWindow: (edge: 'begun' | 'ended'
 }
 
 function session(load: Load, { speaks, port, sessions, inFlight }: LoadTask, index: number): Session {
-  if (speaks === 'leasehold') return new LeaseholdSession(load, port, inFlight);
   const step = sessions * inFlight;
-  if (speaks === 'redis')
-    return new RedisSession(load, port, inFlight, { first: index * inFlight, step, size: Math.max(KEYS, step) });
-  throw new Error(`nobody here speaks ${speaks}`);
+  const range: KeyRange = { first: index * inFlight, step, size: Math.max(KEYS, step) };
+  switch (speaks) {
+    case 'leasehold':
+      return new LeaseholdSession(load, port, inFlight);
+    case 'redis':
+      return new RedisSession(load, port, inFlight, range);
+    case 'etcd':
+      return new EtcdSession(load, port, inFlight, range);
+    default:
+      return assertNever(speaks);
+  }
 }
 
 async function measured(
@@ -66,9 +77,13 @@ async function measured(
     if (waitedMs >= END_MS_MAX) throw new Error(`${load.busyLanes} requests were never answered`);
     await sleep(10);
   }
+  const all = new Histogram();
+  all.add(load.acquired);
+  all.add(load.released);
   return {
-    operations: load.acquired.total + load.released.total,
+    operations: all.total,
     windowMs,
+    all: all.latencies(),
     acquire: load.acquired.latencies(),
     release: load.released.latencies(),
     generatorCpu: (user + system) / 1_000 / windowMs,
