@@ -1,12 +1,26 @@
 import type { Row } from './row.ts';
+import { choose } from './rows/choose.ts';
 import { cycle } from './rows/cycle.ts';
 import { generator } from './rows/generator.ts';
 import { pipelined } from './rows/pipelined.ts';
+import { recovery } from './rows/recovery.ts';
+import { reverse } from './rows/reverse.ts';
 import { sessionsSweep } from './rows/sessions-sweep.ts';
 import { single } from './rows/single.ts';
+import { snapshot } from './rows/snapshot.ts';
 
 /** What `npm run bench` runs, in this order. */
-export const ROWS: readonly Row[] = [generator, cycle(50), cycle(500), pipelined, single];
+export const ROWS: readonly Row[] = [
+  generator,
+  cycle(50),
+  cycle(500),
+  pipelined,
+  single,
+  choose,
+  recovery,
+  snapshot,
+  reverse,
+];
 
 /** Run by name only, or for the picture. */
 export const ROWS_ON_REQUEST: readonly Row[] = [sessionsSweep];

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { freePort, Server } from '../processes.ts';
+import { freePort, Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 
 /** The null peer: what it is given, the load generator could give anybody. */
@@ -10,14 +10,14 @@ export const NOBODY: Contestant = {
   missing() {
     try {
       createRequire(import.meta.url)('uWebSockets.js');
-      return Promise.resolve(undefined);
+      return undefined;
     } catch {
-      return Promise.resolve("uWebSockets.js isn't installed, or has no binary for this machine (npm ci)");
+      return "uWebSockets.js isn't installed, or has no binary for this machine (npm ci)";
     }
   },
   async start() {
     const port = await freePort();
-    const server = new Server(process.execPath, [join(import.meta.dirname, 'null-peer.js'), String(port)], {});
+    const server = new Program(process.execPath, [join(import.meta.dirname, 'null-peer.js'), String(port)], {});
     await server.listening(port);
     return { server, port };
   },

@@ -11,7 +11,7 @@ const RATIO_MIN = 1;
 export function cycle(sessions: number): Row {
   return {
     name: `cycle-${sessions}`,
-    title: `durable lease cycle, ${sessions} sessions, 1 in flight, against Redis`,
+    title: `lease cycle, ${sessions} sessions, to Redis`,
     figure: `≥ ${RATIO_MIN.toFixed(1)} ×`,
     async run(context) {
       const everybody = [LEASEHOLD_UWS, LEASEHOLD_WS, REDIS, ETCD];

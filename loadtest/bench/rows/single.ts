@@ -12,7 +12,7 @@ const WRITES_SHARE = 0.5;
 
 export const single: Row = {
   name: 'single',
-  title: "one session, 1 in flight: median latency against the disk's own",
+  title: "one session: p50 to the disk's own write",
   figure: `≤ ${RATIO_MAX} ×`,
   async run(context): Promise<ContestResult> {
     const writesMs: number[] = [];
