@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { RESOURCE } from '../generator/request-writer.ts';
 import { Program, ROOT } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
+import { uwsMissing } from './uws-missing.ts';
 
 /** More than ever are leased at a time, so that each acquire is granted at once. */
 const ADDRESSES = 10_000;
@@ -12,7 +13,7 @@ function leasehold(transport: 'uws' | 'ws'): Contestant {
   return {
     name: `Leasehold on ${transport}`,
     speaks: 'leasehold',
-    missing: () => undefined,
+    missing: transport === 'uws' ? uwsMissing : () => undefined,
     async start(folder) {
       const pool = join(folder, 'pool.json');
       await writeFile(pool, JSON.stringify(Array.from({ length: ADDRESSES }, (_, index) => address(index))));
