@@ -19,6 +19,8 @@ const LINES_KEPT = 20;
 /** Collections before memory is read: what one frees lets the next free more. */
 const COLLECTIONS = 3;
 const COLLECTION_PAUSE_MS = 400;
+/** A bound of the coordinator's own histogram. */
+export const SLOW_COMMIT_MS = 25;
 
 /** Of a process, as the kernel and V8 count it. */
 export interface Memory {
@@ -155,11 +157,28 @@ export class CoordinatorProcess {
     return { residentBytes: 1_024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]), heapBytes };
   }
 
+  /** Commits so far, and how many of them took the disk longer than SLOW_COMMIT_MS. */
+  async commits(): Promise<{ readonly all: number; readonly slow: number }> {
+    const [all = Number.NaN, quick = Number.NaN] = await this.#metrics([
+      'leasehold_journal_commit_duration_seconds_count',
+      `leasehold_journal_commit_duration_seconds_bucket{le="${SLOW_COMMIT_MS / 1_000}"}`,
+    ]);
+    return { all, slow: all - quick };
+  }
+
   async #heapBytes(): Promise<number> {
+    const [heap = Number.NaN, external = Number.NaN] = await this.#metrics([
+      'nodejs_heap_size_used_bytes',
+      'nodejs_external_memory_bytes',
+    ]);
+    return heap + external;
+  }
+
+  /** NaN for one that there isn't. */
+  async #metrics(names: readonly string[]): Promise<number[]> {
     const response = await fetch(`${this.adminUrl}/metrics`);
-    const text = await response.text();
-    const valueOf = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-    return valueOf('nodejs_heap_size_used_bytes') + valueOf('nodejs_external_memory_bytes');
+    const lines = (await response.text()).split('\n');
+    return names.map((name) => Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1)));
   }
 
   /** Ends it and removes its folder. */

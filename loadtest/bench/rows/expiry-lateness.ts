@@ -6,11 +6,13 @@
  * and the moment the grant arrived. Lateness is counted from the first of the two (what the collector itself goes by), so
  * the acquire's way there and this process's own delays are in it; `at least` is counted from the second.
  */
+import { existsSync } from 'node:fs';
 import type { Measure, Row, RowContext } from '../row.ts';
 import {
   type CoordinatorProcess,
   idsTo,
   poolRecords,
+  SLOW_COMMIT_MS,
   WITHOUT_SNAPSHOTS,
   withCoordinator,
 } from './coordinator-process.ts';
@@ -29,6 +31,9 @@ const RESOURCES = 50;
 const SPARE_SHARE = 1.1;
 /** Between the last grant and the first end. */
 const QUIET_MS = 1_500;
+const WARM_UP_S = 1;
+/** A folder of files in memory, where there is one. */
+const MEMORY_DIR = '/dev/shm';
 const TICK_MS = 1;
 /** Notices that come later than this are lost. */
 const LATE_MS_MAX = 5_000;
@@ -43,26 +48,42 @@ export function expiryLateness(size: ExpiryLatenessSize = FULL): Row {
     figure: `p99 ≤ ${P99_MS_MAX} ms`,
     async run(context) {
       const failures = new Failures();
-      const addresses = Math.ceil((size.perSecond * context.seconds * SPARE_SHARE) / RESOURCES) + 1;
-      const pool = poolRecords(addresses, idsTo(RESOURCES));
-      const start = { dir: context.dir, flags: WITHOUT_SNAPSHOTS, pool };
-      return withCoordinator(start, async (coordinator) => {
-        await round(context, coordinator, size, new Failures());
-        const rounds: Measure[][] = [];
-        for (let nth = 1; nth <= context.rounds; nth += 1) {
-          context.say(`expiry-lateness: round ${nth} of ${context.rounds}`);
-          rounds.push(await round(context, coordinator, size, failures));
-        }
-        const measures = medianOfRounds(rounds);
-        const p99 = measures.find(({ name }) => name === 'p99')!.value;
-        return failures.result(context, measures, p99 <= P99_MS_MAX);
-      });
+      const measures = await rounds(context, size, failures);
+      const isReached = p99Of(measures) <= P99_MS_MAX;
+      // Was it the disk? Nothing is said before it is there.
+      if (!isReached && existsSync(MEMORY_DIR)) {
+        const inMemory = await rounds({ ...context, dir: MEMORY_DIR }, size, failures);
+        measures.push(...inMemory.map((measure) => ({ ...measure, name: `${measure.name}, data folder in memory` })));
+      }
+      return failures.result(context, measures, isReached);
     },
   };
 }
 
+function p99Of(measures: readonly Measure[]): number {
+  return measures.find(({ name }) => name === 'p99')!.value;
+}
+
+async function rounds(context: RowContext, size: ExpiryLatenessSize, failures: Failures): Promise<Measure[]> {
+  const addresses = Math.ceil((size.perSecond * context.seconds * SPARE_SHARE) / RESOURCES) + 1;
+  const pool = poolRecords(addresses, idsTo(RESOURCES));
+  return withCoordinator({ dir: context.dir, flags: WITHOUT_SNAPSHOTS, pool }, async (coordinator) => {
+    await round({ ...context, seconds: WARM_UP_S }, coordinator, size, new Failures());
+    const measured: Measure[][] = [];
+    for (let nth = 1; nth <= context.rounds; nth += 1) {
+      context.say(`expiry-lateness: in ${context.dir}, round ${nth} of ${context.rounds}`);
+      const before = await coordinator.commits();
+      const measures = await round(context, coordinator, size, failures);
+      const { all, slow } = await coordinator.commits();
+      const share = (100 * (slow - before.slow)) / (all - before.all);
+      measured.push([...measures, { name: `commits over ${SLOW_COMMIT_MS} ms`, value: share, unit: '%' }]);
+    }
+    return medianOfRounds(measured);
+  });
+}
+
 async function round(
-  { seconds }: RowContext,
+  { seconds }: Pick<RowContext, 'seconds'>,
   { port }: CoordinatorProcess,
   { perSecond, sessions: count }: ExpiryLatenessSize,
   failures: Failures,
