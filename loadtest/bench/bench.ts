@@ -1,0 +1,90 @@
+/**
+ * The benchmarks: ours beside its peers, each figure of DESIGN §10 a row.
+ *
+ *     npm run bench [-- --rows a,b] [--seconds N] [--rounds N] [--dir FOLDER] [--json FILE]
+ *
+ * `--rows` takes names, `all` for those of the default run, `list` to see what there is. `--seconds` is a contestant's
+ * turn, of which there are `--rounds`. Data folders are made in `--dir` and removed. Ends with 0 unless something failed to
+ * run: a figure that isn't reached is said, and no failure.
+ */
+import { writeFile } from 'node:fs/promises';
+import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Row } from './row.ts';
+import { ROWS, ROWS_ON_REQUEST } from './rows.ts';
+import { details, type Finished, table } from './table.ts';
+
+const USAGE_EXIT = 64;
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: 'all' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
+    dir: { type: 'string', default: tmpdir() },
+    json: { type: 'string' },
+  },
+});
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const all = [...ROWS, ...ROWS_ON_REQUEST];
+  if (values.rows === 'list') {
+    for (const { name, title, figure } of all) print(`${name.padEnd(20)} ${title}${figure ? ` (${figure})` : ''}`);
+    return 0;
+  }
+  const names = values.rows.split(',').flatMap((name) => (name === 'all' ? ROWS.map((row) => row.name) : [name]));
+  const rows = names.map((name) => all.find((row) => row.name === name));
+  const [seconds, rounds] = [Number(values.seconds), Number(values.rounds)];
+  if (rows.includes(undefined)) return refuse(`--rows: there are ${all.map(({ name }) => name).join(', ')}`);
+  if (!(seconds > 0)) return refuse('--seconds: a number above 0');
+  if (!(Number.isInteger(rounds) && rounds > 0)) return refuse('--rounds: an integer above 0');
+
+  const finished: Finished[] = [];
+  for (const row of rows as Row[]) {
+    const say = (line: string) => process.stderr.write(`${row.name}: ${line}\n`);
+    say(row.title);
+    try {
+      const result = await row.run({ dir: resolve(values.dir), seconds, rounds, say });
+      finished.push({ row, result });
+    } catch (error) {
+      say((error as Error).message);
+      finished.push({ row, error: (error as Error).message });
+    }
+  }
+  print(machine());
+  print(`\n${table(finished)}\n${details(finished)}`);
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report(finished), undefined, 2)}\n`);
+  return finished.some(({ error }) => error !== undefined) ? 1 : 0;
+}
+
+function machine(): string {
+  const gigabytes = Math.round(totalmem() / 2 ** 30);
+  return `${cpus().length} cores (${cpus()[0]?.model}), ${gigabytes} GB, Linux ${release()}, Node ${process.version}`;
+}
+
+function report(finished: readonly Finished[]): object {
+  return {
+    machine: machine(),
+    seconds: Number(values.seconds),
+    rounds: Number(values.rounds),
+    rows: finished.map(({ row: { name, title, figure }, result, error }) => ({
+      name,
+      title,
+      figure,
+      ...result,
+      error,
+    })),
+  };
+}
+
+function refuse(why: string): number {
+  process.stderr.write(`${why}\n`);
+  return USAGE_EXIT;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

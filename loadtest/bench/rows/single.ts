@@ -1,0 +1,39 @@
+import { contest, medianOf } from '../contest.ts';
+import { LEASEHOLD_UWS, LEASEHOLD_WS } from '../contestants/leasehold.ts';
+import { REDIS } from '../contestants/redis.ts';
+import { durableWriteMs } from '../durable-write.ts';
+import type { Row } from '../row.ts';
+import { median } from '../statistics.ts';
+import { type ContestResult, detailsOf } from './contest-row.ts';
+
+const RATIO_MAX = 1.5;
+/** Of a contestant's turn. */
+const WRITES_SHARE = 0.5;
+
+export const single: Row = {
+  name: 'single',
+  title: "one session, 1 in flight: median latency against the disk's own",
+  figure: `≤ ${RATIO_MAX} ×`,
+  async run(context): Promise<ContestResult> {
+    const writesMs: number[] = [];
+    const load = { sessions: 1, inFlight: 1 };
+    const { scores, missing } = await contest([LEASEHOLD_UWS, LEASEHOLD_WS, REDIS], load, context, (folder) => {
+      const writeMs = durableWriteMs(folder, context.seconds * 1_000 * WRITES_SHARE);
+      writesMs.push(writeMs);
+      context.say(`a durable write of the machine's own takes ${writeMs.toFixed(3)} ms`);
+    });
+    const ours = scores[0]!;
+    const ratio = median(ours.turns.map(({ latencies }, round) => latencies.p50 / writesMs[round]!));
+    return {
+      measures: [
+        { name: 'ours', value: medianOf(ours, ({ latencies }) => latencies.p50), unit: 'ms' },
+        { name: 'peer', value: median(writesMs), unit: 'ms' },
+        { name: 'ratio', value: ratio, unit: '×' },
+        ...detailsOf(scores),
+      ],
+      isReached: ratio <= RATIO_MAX,
+      ...(missing.length > 0 && { missing: missing.join('; ') }),
+      contestants: scores,
+    };
+  },
+};
