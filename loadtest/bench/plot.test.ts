@@ -64,7 +64,7 @@ describe.each(pictures)('the picture of %s', (name, svg) => {
   });
 
   it('lets no two names touch', () => {
-    const places = [...svg.matchAll(/y="([\d.]+)"[^>]*font-weight="600">[^<]*<tspan/g)].map(([, y]) => Number(y));
+    const places = [...svg.matchAll(/y="([\d.]+)"[^>]*font-weight="600">[^<]*<tspan /g)].map(([, y]) => Number(y));
     expect(places).toHaveLength(NAMES.length);
     const rising = places.toSorted((one, other) => one - other);
     for (const [index, place] of rising.slice(1).entries()) expect(place - rising[index]!).toBeGreaterThanOrEqual(16.9);

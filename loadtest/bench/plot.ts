@@ -17,8 +17,11 @@ const NAME_LINE = 17;
 const TITLE_Y = 36;
 const SUBTITLE_Y = 60;
 const SUBTITLE_LINE = 16;
+/** Between a series' name and its value. */
+const VALUE_GAP = 8;
 /** Of text at 13 px and at 12 px, a little more than it takes. */
-const CHARACTER_WIDTH = 7.3;
+const CHARACTER_WIDTH = 7.6;
+const BOLD_CHARACTER_WIDTH = 8.2;
 const SMALL_CHARACTER_WIDTH = 6.3;
 /** Closer together, numbers of an axis would touch. */
 const TICK_GAP_MIN = 30;
@@ -62,8 +65,8 @@ export async function plot(points: readonly Point[], folder: string, subtitle: s
 /** One chart of points that are all its own. */
 export function picture(name: Point['chart'], points: readonly Point[], subtitle: string): string {
   const series = seriesOf(points);
-  const names = Math.max(...series.map((one) => labelOf(name, one).length));
-  const right = NAMES_GAP + Math.ceil(names * CHARACTER_WIDTH) + NAMES_END;
+  const names = Math.max(...series.map((one) => labelWidth(name, one)));
+  const right = NAMES_GAP + Math.ceil(names) + NAMES_END;
   const area = { left: MARGIN.left, right: WIDTH - right, top: MARGIN.top, bottom: HEIGHT - MARGIN.bottom };
   const { title, xTitle, yTitle, x, y } = chartOf(name, points, area);
   const middle = round((area.left + area.right) / 2);
@@ -176,7 +179,7 @@ function namesOf(chart: Point['chart'], series: readonly Series[], y: Scale, x: 
     const leader = isLed
       ? `<path d="M${round(endX + 7)} ${round(endY)}L${at - 4} ${place}" fill="none" stroke="${one.colour}" stroke-opacity="0.5"/>`
       : '';
-    return `${leader}<text x="${at}" y="${round(place + 4.5)}" fill="${one.colour}" font-weight="600">${escape(one.name)}<tspan font-weight="400">${GAP}${valueOf(chart, one)}</tspan></text>`;
+    return `${leader}<text x="${at}" y="${round(place + 4.5)}" fill="${one.colour}" font-weight="600">${escape(one.name)}<tspan dx="${VALUE_GAP}" font-weight="400">${valueOf(chart, one)}</tspan></text>`;
   });
 }
 
@@ -192,10 +195,9 @@ function apart(rising: readonly number[], gap: number, least: number, most: numb
   return places;
 }
 
-const GAP = '\u2002';
-
-function labelOf(chart: Point['chart'], one: Series): string {
-  return `${one.name}${GAP}${valueOf(chart, one)}`;
+/** Of a series' name and value, in px. */
+function labelWidth(chart: Point['chart'], one: Series): number {
+  return one.name.length * BOLD_CHARACTER_WIDTH + VALUE_GAP + valueOf(chart, one).length * CHARACTER_WIDTH;
 }
 
 /** That of the last point. */

@@ -1,21 +1,16 @@
 /** The coordinator as it ships, in a process and on a data folder of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT, Server, withFolder } from '../processes.ts';
 
-const ROOT = projectFolder(import.meta.dirname);
-const MAIN = builtFile('server/main.js');
-const COLLECTOR = builtFile('loadtest/bench/rows/collect-on-signal.js');
+const MAIN = join(ROOT, 'dist/server/main.js');
+const COLLECTOR = join(import.meta.dirname, 'collect-on-signal.js');
 /** Imports of a million addresses at the start included. */
 const READY_MS_MAX = 180_000;
-const STOP_MS_MAX = 30_000;
-/** Lines of its log kept, to show where it doesn't start or dies. */
-const LINES_KEPT = 20;
 /** Collections before memory is read: what one frees lets the next free more. */
 const COLLECTIONS = 3;
 const COLLECTION_PAUSE_MS = 400;
@@ -31,8 +26,6 @@ export interface Memory {
 }
 
 export interface CoordinatorFlags {
-  /** Where its data folder is made. */
-  readonly dir: string;
   /** By name without dashes. */
   readonly flags?: Readonly<Record<string, string>>;
   /** Written into a file that `--pool` names. */
@@ -43,85 +36,46 @@ export interface CoordinatorFlags {
 export const WITHOUT_SNAPSHOTS = { 'snapshot-bytes': String(2 ** 36) };
 
 export class CoordinatorProcess {
-  readonly #process: ChildProcess;
-  readonly #folder: string;
-  readonly #lines: string[] = [];
-  readonly #kill = () => this.#process.kill('SIGKILL');
+  readonly #server: Server;
+  readonly port: number;
+  readonly #adminUrl: string;
   /** From the spawn to the line that says so. */
-  readyMs = 0;
-  port = 0;
-  adminUrl = '';
+  readonly readyMs: number;
+
+  private constructor(server: Server, port: number, adminPort: number, readyMs: number) {
+    this.#server = server;
+    this.port = port;
+    this.#adminUrl = `http://127.0.0.1:${adminPort}`;
+    this.readyMs = readyMs;
+  }
 
   /** Resolves when it is ready. Throws with the end of its log where it isn't in time. */
-  static async start({ dir, flags = {}, pool }: CoordinatorFlags): Promise<CoordinatorProcess> {
-    const folder = await mkdtemp(join(dir, 'leasehold-scale-'));
+  static async start(folder: string, { flags = {}, pool }: CoordinatorFlags): Promise<CoordinatorProcess> {
     const poolFile = join(folder, 'pool.json');
-    try {
-      if (pool) await writePool(poolFile, pool);
-      const all = {
-        port: '0',
-        'admin-port': '0',
-        transport: 'uws',
-        'data-dir': join(folder, 'data'),
-        ...(pool ? { pool: poolFile } : {}),
-        ...flags,
-      };
-      const coordinator = new CoordinatorProcess(
-        folder,
-        Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]),
-      );
-      await coordinator.#ready();
-      return coordinator;
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      throw error;
-    }
-  }
-
-  private constructor(folder: string, flags: readonly string[]) {
-    this.#folder = folder;
-    // Settings that this user runs another one with are not meant for this one.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LEASEHOLD_')));
-    const arguments_ = ['--expose-gc', '--import', COLLECTOR, MAIN, ...flags];
-    this.#process = spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'pipe'], env });
-    process.once('exit', this.#kill);
-  }
-
-  get pid(): number {
-    return this.#process.pid!;
-  }
-
-  async #ready(): Promise<void> {
+    if (pool) await writePool(poolFile, pool);
+    const all = {
+      port: '0',
+      'admin-port': '0',
+      transport: 'uws',
+      'data-dir': join(folder, 'data'),
+      ...(pool ? { pool: poolFile } : {}),
+      ...flags,
+    };
+    let ready: { readonly port: number; readonly adminPort: number } | undefined;
     const startMs = performance.now();
-    const ready = new Promise<{ port: number; adminPort: number }>((done, fail) => {
-      for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
-        createInterface(stream).on('line', (line) => {
-          this.#lines.push(line);
-          if (this.#lines.length > LINES_KEPT) this.#lines.shift();
-          if (line.includes('"ready"')) done(JSON.parse(line) as { port: number; adminPort: number });
-        });
-      }
-      this.#process.once('error', fail);
-      this.#process.once('close', () => fail(new Error(`the coordinator ended:\n${this.#lines.join('\n')}`)));
-      setTimeout(
-        () => fail(new Error(`the coordinator is not ready:\n${this.#lines.join('\n')}`)),
-        READY_MS_MAX,
-      ).unref();
+    const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
+    const server = new Server(process.execPath, ['--expose-gc', '--import', COLLECTOR, MAIN, ...args], {
+      onLine: (line) => {
+        if (line.includes('"msg":"ready"')) ready = JSON.parse(line) as NonNullable<typeof ready>;
+      },
     });
-    try {
-      const { port, adminPort } = await ready;
-      this.readyMs = performance.now() - startMs;
-      this.port = port;
-      this.adminUrl = `http://127.0.0.1:${adminPort}`;
-    } catch (error) {
-      await this.#end('SIGKILL');
-      throw error;
-    }
+    const { port, adminPort } = await server.until('be ready', () => ready, READY_MS_MAX);
+    return new CoordinatorProcess(server, port, adminPort, performance.now() - startMs);
   }
 
   /** The body of an answer of the HTTP API. Throws where it isn't 2xx. */
   async post(path: string, body: string, type = 'application/json'): Promise<Record<string, unknown>> {
-    const response = await fetch(`${this.adminUrl}${path}`, {
+    const response = await fetch(`${this.#adminUrl}${path}`, {
       method: 'POST',
       body,
       headers: { 'content-type': type },
@@ -132,7 +86,7 @@ export class CoordinatorProcess {
   }
 
   async get(path: string): Promise<Record<string, unknown>> {
-    const response = await fetch(`${this.adminUrl}${path}`);
+    const response = await fetch(`${this.#adminUrl}${path}`);
     const text = await response.text();
     if (!response.ok) throw new Error(`GET ${path} is answered ${response.status}: ${text}`);
     return JSON.parse(text) as Record<string, unknown>;
@@ -142,7 +96,7 @@ export class CoordinatorProcess {
   async settledMemory(): Promise<Memory> {
     await this.#heapBytes();
     for (let collection = 0; collection < COLLECTIONS; collection += 1) {
-      this.#process.kill('SIGUSR2');
+      this.#server.signal('SIGUSR2');
       // Answered behind the collection: there is one thread for both.
       await sleep(COLLECTION_PAUSE_MS);
       await this.#heapBytes();
@@ -153,7 +107,7 @@ export class CoordinatorProcess {
   /** As it is, garbage included. */
   async memory(): Promise<Memory> {
     const heapBytes = await this.#heapBytes();
-    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    const status = await readFile(`/proc/${this.#server.pid}/status`, 'utf8');
     return { residentBytes: 1_024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]), heapBytes };
   }
 
@@ -176,41 +130,30 @@ export class CoordinatorProcess {
 
   /** NaN for one that there isn't. */
   async #metrics(names: readonly string[]): Promise<number[]> {
-    const response = await fetch(`${this.adminUrl}/metrics`);
+    const response = await fetch(`${this.#adminUrl}/metrics`);
     const lines = (await response.text()).split('\n');
     return names.map((name) => Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1)));
   }
 
-  /** Ends it and removes its folder. */
-  async close(): Promise<void> {
-    await this.#end('SIGTERM');
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const { exitCode, signalCode } = this.#process;
-    if (exitCode === null && signalCode === null) {
-      const closed = new Promise((done) => this.#process.once('close', done));
-      this.#process.kill(signal);
-      const timer = setTimeout(this.#kill, STOP_MS_MAX);
-      await closed;
-      clearTimeout(timer);
-    }
-    process.off('exit', this.#kill);
+  stop(): Promise<void> {
+    return this.#server.stop();
   }
 }
 
-/** Runs `use` beside a coordinator that ends with it. */
+/** Runs `use` beside a coordinator that ends with it, and of which nothing stays. */
 export async function withCoordinator<Value>(
+  dir: string,
   flags: CoordinatorFlags,
   use: (coordinator: CoordinatorProcess) => Promise<Value>,
 ): Promise<Value> {
-  const coordinator = await CoordinatorProcess.start(flags);
-  try {
-    return await use(coordinator);
-  } finally {
-    await coordinator.close();
-  }
+  return withFolder(dir, async (folder) => {
+    const coordinator = await CoordinatorProcess.start(folder, flags);
+    try {
+      return await use(coordinator);
+    } finally {
+      await coordinator.stop();
+    }
+  });
 }
 
 /** Record by record: all of them as one text would be as long as a string may be. */
@@ -242,14 +185,4 @@ const COUNTRIES = ['US', 'CA', 'DE', 'FR'];
 
 export function idsTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1);
-}
-
-/** Of what is built, by its place below dist/. */
-export function builtFile(path: string): string {
-  return join(ROOT, 'dist', path);
-}
-
-/** From sources as from what was built of them. */
-function projectFolder(from: string): string {
-  return existsSync(join(from, 'tsconfig.build.json')) ? from : projectFolder(dirname(from));
 }

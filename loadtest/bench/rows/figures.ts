@@ -1,14 +1,11 @@
 /** Figures of many samples, and the result of a row: one that saw failures is never reached. */
 import type { Measure, RowContext, RowResult } from '../row.ts';
+import { median } from '../statistics.ts';
 
 /** Of samples in any order; NaN where there are none. */
 export function quantile(samples: Iterable<number>, share: number): number {
   const sorted = Float64Array.from(samples).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
-
-export function median(samples: Iterable<number>): number {
-  return quantile(samples, 0.5);
 }
 
 /** The same measure of several rounds as its median, under the name that it has in each of them. */
@@ -39,12 +36,21 @@ export class Failures {
     return taken;
   }
 
-  /** What a row hands back: `figure` says whether its figure is reached, undefined where it has none. */
+  /**
+   * What a row hands back: `figure` says whether its figure is reached, undefined where it has none. Throws where anything went
+   * wrong: figures of a run like that are said, and count for nothing.
+   */
   result({ say }: RowContext, measures: readonly Measure[], figure: boolean | undefined, missing?: string): RowResult {
-    for (const [what, count] of this.#kinds) say(`FAILED ${count} ×: ${what}`);
+    if (this.count > 0) {
+      for (const { name, value, unit } of measures) say(`worth nothing: ${name} ${value} ${unit}`);
+      throw new Error(
+        `${this.count} failures: ${Array.from(this.#kinds, ([what, count]) => `${count} × ${what}`).join('; ')}`,
+      );
+    }
     return {
-      measures: [...measures, { name: 'failures', value: this.count, unit: '' }],
-      isReached: this.count > 0 ? false : missing === undefined || figure === false ? figure : undefined,
+      measures: [...measures, { name: 'failures', value: 0, unit: '' }],
+      // A figure that is missed is missed, whatever couldn't be measured.
+      isReached: missing === undefined || figure === false ? figure : undefined,
       ...(missing === undefined ? {} : { missing }),
     };
   }

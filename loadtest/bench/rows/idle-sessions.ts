@@ -4,9 +4,11 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keepTrack } from '../processes.ts';
 import type { Row } from '../row.ts';
-import { builtFile, type CoordinatorProcess, WITHOUT_SNAPSHOTS, withCoordinator } from './coordinator-process.ts';
+import { type CoordinatorProcess, WITHOUT_SNAPSHOTS, withCoordinator } from './coordinator-process.ts';
 import { Failures, quantile, within } from './figures.ts';
 import type { IdleReport, IdleTask } from './idle-collectors.ts';
 
@@ -21,6 +23,7 @@ export interface IdleSessionsSize {
 /** Two heartbeats of the coordinator and a half. */
 const FULL: IdleSessionsSize = { sessions: 20_000, warmUp: 1_000, idleMs: 25_000 };
 const KILOBYTES_EACH_MAX = 10;
+const COLLECTORS = join(import.meta.dirname, 'idle-collectors.js');
 const PROCESSES = 2;
 /** Open files of a coordinator that are no sessions; it has some thirty. */
 const FILES_BESIDE = 60;
@@ -39,7 +42,7 @@ export function idleSessions(size: IdleSessionsSize = FULL): Row {
           ? `${count} sessions instead of ${size.sessions}: a process may have ${filesMax} files open here (ulimit -Hn)`
           : undefined;
       const failures = new Failures();
-      return withCoordinator({ dir: context.dir, flags: WITHOUT_SNAPSHOTS }, async (coordinator) => {
+      return withCoordinator(context.dir, { flags: WITHOUT_SNAPSHOTS }, async (coordinator) => {
         await withCollectors(coordinator, Math.min(size.warmUp, count), (collectors) => open(collectors, failures));
         // Their leases and places are given back.
         await sleep(1_000);
@@ -48,7 +51,7 @@ export function idleSessions(size: IdleSessionsSize = FULL): Row {
           const startMs = performance.now();
           await open(collectors, failures);
           const openMs = performance.now() - startMs;
-          context.say(`idle-sessions: ${count} open`);
+          context.say(`${count} open`);
           const after = await coordinator.settledMemory();
           await sleep(size.idleMs);
           const pongs = await ask(collectors, 'ping', failures);
@@ -56,8 +59,8 @@ export function idleSessions(size: IdleSessionsSize = FULL): Row {
           const kilobytes = (bytes: number) => bytes / count / 1_000;
           const each = kilobytes(settled.residentBytes - before.residentBytes);
           const measures = [
-            { name: 'sessions', value: count, unit: '' },
             { name: 'resident, garbage collected', value: each, unit: 'KB/session' },
+            { name: 'sessions', value: count, unit: '' },
             {
               name: 'the same before the first heartbeat',
               value: kilobytes(after.residentBytes - before.residentBytes),
@@ -88,10 +91,11 @@ async function withCollectors<Value>(
   count: number,
   use: (collectors: Collectors) => Promise<Value>,
 ): Promise<Value> {
-  const file = builtFile('loadtest/bench/rows/idle-collectors.js');
   const collectors = Array.from({ length: PROCESSES }, (_, nth) => {
     const own = Math.floor(((nth + 1) * count) / PROCESSES) - Math.floor((nth * count) / PROCESSES);
-    return fork(file, [String(port), String(own)], { execArgv: [] });
+    const collector = fork(COLLECTORS, [String(port), String(own)], { execArgv: [] });
+    keepTrack(collector);
+    return collector;
   });
   try {
     return await use(collectors);

@@ -42,7 +42,7 @@ export function importMillion(size: ImportSize = MILLION): Row {
 
 function importOverHttp(context: RowContext, size: ImportSize, failures: Failures): Promise<Measure[]> {
   const pool = poolRecords(BESIDE_ADDRESSES, [BESIDE], size.addresses);
-  return withCoordinator({ dir: context.dir, flags: WITHOUT_SNAPSHOTS, pool }, (coordinator) =>
+  return withCoordinator(context.dir, { flags: WITHOUT_SNAPSHOTS, pool }, (coordinator) =>
     withFleet({ port: coordinator.port, sessions: 1, failures }, async ([session]) => {
       const beside = new RequestsBeside(session!, failures);
       await sleep(QUIET_MS);
@@ -91,19 +91,19 @@ async function importParts(
     slowestMs = Math.max(slowestMs, performance.now() - partMs);
     if (added !== count) failures.add('addresses not taken', count - Number(added));
     const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
-    say(`import-million: ${first + count} of ${addresses} addresses after ${seconds} s`);
+    say(`${first + count} of ${addresses} addresses after ${seconds} s`);
   }
   return slowestMs;
 }
 
 async function importAtStart(context: RowContext, size: ImportSize, failures: Failures): Promise<Measure[]> {
-  context.say('import-million: as a file at the start');
-  const bare = await withCoordinator({ dir: context.dir }, async (coordinator) => ({
+  context.say('as a file at the start');
+  const bare = await withCoordinator(context.dir, {}, async (coordinator) => ({
     readyMs: coordinator.readyMs,
     memory: await coordinator.settledMemory(),
   }));
   const pool = poolRecords(size.addresses, [IMPORTED]);
-  return withCoordinator({ dir: context.dir, flags: WITHOUT_SNAPSHOTS, pool }, async (coordinator) => {
+  return withCoordinator(context.dir, { flags: WITHOUT_SNAPSHOTS, pool }, async (coordinator) => {
     const { residentBytes } = await coordinator.settledMemory();
     const { addresses } = await coordinator.get(`/v1/resources/${IMPORTED}`);
     const { total } = addresses as { readonly total: number };

@@ -48,7 +48,7 @@ export function leasesMemory(size: LeasesMemorySize = MILLION): Row {
         }
         return tokens;
       };
-      return withCoordinator({ dir: context.dir, flags: WITHOUT_SNAPSHOTS, pool }, (coordinator) =>
+      return withCoordinator(context.dir, { flags: WITHOUT_SNAPSHOTS, pool }, (coordinator) =>
         withFleet({ port: coordinator.port, sessions: count, failures, hello: { batch: true } }, async (sessions) => {
           await inFlight(count, SESSIONS_AT_ONCE, async (index) => {
             const tokens = await acquire(sessions[index]!, Math.min(WARM_UP_LEASES, Math.ceil(leases / count)));
@@ -63,7 +63,7 @@ export function leasesMemory(size: LeasesMemorySize = MILLION): Row {
             const done = granted;
             granted += tokens.length;
             if (Math.floor(done / PROGRESS_LEASES) < Math.floor(granted / PROGRESS_LEASES)) {
-              context.say(`leases-memory: ${granted} leases`);
+              context.say(`${granted} leases`);
             }
           });
           const seconds = (performance.now() - startMs) / 1_000;
@@ -72,8 +72,8 @@ export function leasesMemory(size: LeasesMemorySize = MILLION): Row {
           const each = (bytes: number) => bytes / granted;
           const residentEach = each(after.residentBytes - before.residentBytes);
           const measures = [
-            { name: 'leases', value: granted, unit: '' },
             { name: 'resident, garbage collected', value: residentEach, unit: 'B/lease' },
+            { name: 'leases', value: granted, unit: '' },
             {
               name: 'resident, as it was',
               value: each(unsettled.residentBytes - before.residentBytes),

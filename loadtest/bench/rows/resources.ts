@@ -1,6 +1,12 @@
 /** Leases of few resources and of many, over a pool of which every address serves all of them. */
 import type { Measure, Row, RowContext } from '../row.ts';
-import { CoordinatorProcess, idsTo, poolRecords, WITHOUT_SNAPSHOTS } from './coordinator-process.ts';
+import {
+  type CoordinatorProcess,
+  idsTo,
+  poolRecords,
+  WITHOUT_SNAPSHOTS,
+  withCoordinator,
+} from './coordinator-process.ts';
 import { Failures, medianOfRounds, quantile } from './figures.ts';
 import { withFleet } from './fleet.ts';
 
@@ -10,6 +16,13 @@ export interface ResourcesSize {
   readonly sessions: number;
 }
 
+/** One of them, and what it came to in each round. */
+interface Contestant {
+  readonly resources: number;
+  readonly coordinator: CoordinatorProcess;
+  readonly rounds: Measure[][];
+}
+
 const FULL: ResourcesSize = { addresses: 10_000, resources: [50, 1_000], sessions: 50 };
 const TTL_MS = 60_000;
 const WARM_UP_S = 2;
@@ -17,49 +30,56 @@ const WARM_UP_S = 2;
 export function resources(size: ResourcesSize = FULL): Row {
   return {
     name: 'resources',
-    title: `acquire and release with ${size.resources.join(' and ')} resources over ${size.addresses} addresses`,
+    title: `acquire and release, ${size.resources.join(' and ')} resources over ${size.addresses} addresses`,
     figure: undefined,
     async run(context) {
       const failures = new Failures();
-      const coordinators: { count: number; coordinator: CoordinatorProcess; rounds: Measure[][] }[] = [];
-      try {
-        for (const count of size.resources) {
-          context.say(`resources: a pool for ${count} resources`);
-          const flags = { ...WITHOUT_SNAPSHOTS, 'resources-max': String(count) };
-          const pool = poolRecords(size.addresses, idsTo(count));
-          const coordinator = await CoordinatorProcess.start({ dir: context.dir, flags, pool });
-          coordinators.push({ count, coordinator, rounds: [] });
-          await load({ ...context, seconds: WARM_UP_S }, coordinator, count, size.sessions, failures);
-        }
+      const measures = await withContestants(context, size, [], async (contestants) => {
+        for (const contestant of contestants) await load(WARM_UP_S, contestant, size.sessions, failures);
         // In turn, so that what disturbs one round disturbs its neighbour.
         for (let nth = 1; nth <= context.rounds; nth += 1) {
-          for (const { count, coordinator, rounds } of coordinators) {
-            context.say(`resources: ${count}, round ${nth} of ${context.rounds}`);
-            rounds.push(await load(context, coordinator, count, size.sessions, failures));
+          for (const contestant of contestants) {
+            context.say(`${contestant.resources} resources, round ${nth} of ${context.rounds}`);
+            contestant.rounds.push(await load(context.seconds, contestant, size.sessions, failures));
           }
         }
-        const measures: Measure[] = [];
-        for (const { count, coordinator, rounds } of coordinators) {
+        const all: Measure[] = [];
+        for (const { resources: count, coordinator, rounds } of contestants) {
           const { residentBytes } = await coordinator.settledMemory();
-          measures.push(
+          all.push(
             ...medianOfRounds(rounds),
             { name: `${count} resources: pool imported, ready`, value: coordinator.readyMs / 1_000, unit: 's' },
             { name: `${count} resources: resident`, value: residentBytes / 2 ** 20, unit: 'MiB' },
           );
         }
-        return failures.result(context, measures, undefined);
-      } finally {
-        for (const { coordinator } of coordinators) await coordinator.close();
-      }
+        return all;
+      });
+      return failures.result(context, measures, undefined);
     },
   };
 }
 
+/** A coordinator for each number of resources, all of them at once. */
+function withContestants(
+  context: RowContext,
+  size: ResourcesSize,
+  started: readonly Contestant[],
+  use: (contestants: readonly Contestant[]) => Promise<Measure[]>,
+): Promise<Measure[]> {
+  const count = size.resources[started.length];
+  if (count === undefined) return use(started);
+  context.say(`a pool for ${count} resources`);
+  const flags = { ...WITHOUT_SNAPSHOTS, 'resources-max': String(count) };
+  const pool = poolRecords(size.addresses, idsTo(count));
+  return withCoordinator(context.dir, { flags, pool }, (coordinator) =>
+    withContestants(context, size, [...started, { resources: count, coordinator, rounds: [] }], use),
+  );
+}
+
 /** A closed loop: each session sends its next request when the last is answered. */
 async function load(
-  { seconds }: RowContext,
-  { port }: CoordinatorProcess,
-  count: number,
+  seconds: number,
+  { resources: count, coordinator: { port } }: Contestant,
   sessionCount: number,
   failures: Failures,
 ): Promise<Measure[]> {
@@ -90,7 +110,7 @@ async function load(
     const name = `${count} resources`;
     const tookSeconds = (performance.now() - startMs) / 1_000;
     return [
-      { name: `${name}: acquire and release`, value: releasesMs.length / tookSeconds, unit: '/s' },
+      { name: `${name}: acquire and release`, value: releasesMs.length / tookSeconds, unit: 'cycles/s' },
       { name: `${name}: acquire p50`, value: quantile(acquiresMs, 0.5), unit: 'ms' },
       { name: `${name}: acquire p99`, value: quantile(acquiresMs, 0.99), unit: 'ms' },
       { name: `${name}: release p50`, value: quantile(releasesMs, 0.5), unit: 'ms' },

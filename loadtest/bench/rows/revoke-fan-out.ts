@@ -30,8 +30,8 @@ export function revokeFanOut(size: RevokeFanOutSize = FULL): Row {
       const failures = new Failures();
       const resources = JSON.stringify({ [RESTING]: { cooldown_ms: { revoked: REST_MS } } });
       const pool = poolRecords(size.leases, [RESTING, FREE]);
-      const start = { dir: context.dir, flags: { ...WITHOUT_SNAPSHOTS, resources }, pool };
-      return withCoordinator(start, async (coordinator) => {
+      const start = { flags: { ...WITHOUT_SNAPSHOTS, resources }, pool };
+      return withCoordinator(context.dir, start, async (coordinator) => {
         const measures: Measure[] = [];
         for (const count of size.sessions) {
           const run = new FanOut(context, coordinator, size.leases, failures);
