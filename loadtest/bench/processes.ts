@@ -101,15 +101,19 @@ export class Program {
   }
 
   /** Polls until there is something. Throws where the process has ended, or takes too long. */
-  async until<Thing>(what: string, look: () => Promise<Thing | undefined> | Thing | undefined): Promise<Thing> {
-    const endMs = performance.now() + READY_MS_MAX;
+  async until<Thing>(
+    what: string,
+    look: () => Promise<Thing | undefined> | Thing | undefined,
+    timeoutMs = READY_MS_MAX,
+  ): Promise<Thing> {
+    const endMs = performance.now() + timeoutMs;
     for (;;) {
       const found = await look();
       if (found !== undefined) return found;
       const isLate = performance.now() > endMs;
       if (this.#isEnded || isLate) {
         await this.stop();
-        const how = isLate ? `took longer than ${READY_MS_MAX} ms` : 'ended';
+        const how = isLate ? `took longer than ${timeoutMs} ms` : 'ended';
         throw new Error(`${what}: ${this.commandLine} ${how}:\n${this.output}`);
       }
       await sleep(POLL_MS);
@@ -118,6 +122,10 @@ export class Program {
 
   listening(port: number): Promise<true> {
     return this.until(`listen on ${port}`, async () => ((await isListening(port)) ? true : undefined));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
   }
 
   async stop(): Promise<void> {

@@ -5,6 +5,7 @@ import { generator } from './rows/generator.ts';
 import { pipelined } from './rows/pipelined.ts';
 import { recovery } from './rows/recovery.ts';
 import { reverse } from './rows/reverse.ts';
+import { scaleRows } from './rows/scale-rows.ts';
 import { sessionsSweep } from './rows/sessions-sweep.ts';
 import { single } from './rows/single.ts';
 import { snapshot } from './rows/snapshot.ts';
@@ -19,8 +20,9 @@ export const ROWS: readonly Row[] = [
   choose,
   recovery,
   snapshot,
+  ...scaleRows,
   reverse,
 ];
 
-/** Run by name only, or for the picture. */
-export const ROWS_ON_REQUEST: readonly Row[] = [sessionsSweep];
+/** Run for the picture only, or by name. */
+export const ROWS_FOR_PLOT: readonly Row[] = [sessionsSweep];

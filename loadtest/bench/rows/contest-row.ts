@@ -29,7 +29,6 @@ export function throughputResult({ scores, missing }: Contest, peer: string, fig
     ],
     isReached: ratio === undefined ? undefined : ratio >= figure,
     ...(missing.length > 0 && { missing: missing.join('; ') }),
-    points: scores.flatMap(latencyPoints),
     contestants: scores,
   };
 }
@@ -52,7 +51,8 @@ export function detailsOf(scores: readonly Score[]): Measure[] {
   });
 }
 
-function latencyPoints(score: Score): Point[] {
+/** For the picture of latencies. */
+export function latencyPoints(score: Score): Point[] {
   return Object.entries(PERCENTILES).map(([name, x]) => {
     const y = medianOf(score, ({ latencies }) => latencies[name as keyof typeof PERCENTILES]);
     return { chart: 'latency', series: score.name, x, y };
