@@ -8,7 +8,7 @@
  * run: a figure that isn't reached is said, and no failure.
  */
 import { writeFile } from 'node:fs/promises';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { plot } from './plot.ts';
@@ -46,6 +46,7 @@ async function main(): Promise<number> {
   if (!(seconds > 0)) return refuse('--seconds: a number above 0');
   if (!(Number.isInteger(rounds) && rounds > 0)) return refuse('--rounds: an integer above 0');
 
+  const loads = [loadavg()[0]!];
   const finished: Finished[] = [];
   for (const row of rows as Row[]) {
     const say = (line: string) => process.stderr.write(`${row.name}: ${line}\n`);
@@ -58,9 +59,13 @@ async function main(): Promise<number> {
       finished.push({ row, error: (error as Error).message });
     }
   }
+  loads.push(loadavg()[0]!);
   print(machine());
+  // Whoever else was at work is in all figures.
+  print(`load before and after: ${loads.map((load) => load.toFixed(2)).join(', ')}`);
   print(`\n${table(finished)}\n${details(finished)}`);
-  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report(finished), undefined, 2)}\n`);
+  if (values.json !== undefined)
+    await writeFile(values.json, `${JSON.stringify(report(finished, loads), undefined, 2)}\n`);
   if (values.plot !== undefined) {
     const points = finished.flatMap(({ result }) => result?.points ?? []);
     for (const file of await plot(points, values.plot, machine())) print(file);
@@ -73,9 +78,10 @@ function machine(): string {
   return `${cpus().length} cores (${cpus()[0]?.model}), ${gigabytes} GB, Linux ${release()}, Node ${process.version}`;
 }
 
-function report(finished: readonly Finished[]): object {
+function report(finished: readonly Finished[], loads: readonly number[]): object {
   return {
     machine: machine(),
+    loads,
     seconds: Number(values.seconds),
     rounds: Number(values.rounds),
     rows: finished.map(({ row: { name, title, figure }, result, error }) => ({
