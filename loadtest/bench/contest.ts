@@ -49,12 +49,15 @@ interface Entrant extends Running {
   readonly turns: Turn[];
 }
 
-/** `beside`, where given, is done once a round, when nobody is under load. Throws where a contestant fails a single request. */
+/**
+ * `aroundFirst`, where given, is done before and after each turn of the first, when nobody is under load. Throws where a
+ * contestant fails a single request.
+ */
 export async function contest(
   contestants: readonly Contestant[],
   load: Load,
   { dir, seconds, rounds, say }: RowContext,
-  beside?: (folder: string) => void,
+  aroundFirst?: (folder: string) => void,
 ): Promise<Contest> {
   return withFolder(dir, async (folder) => {
     const entrants: Entrant[] = [];
@@ -70,13 +73,14 @@ export async function contest(
         await turn(entrant, load, { warmUpMs: 0, measureMs: seconds * 1_000 * FIRST_WARM_UP_SHARE });
       }
       for (let round = 1; round <= rounds; round += 1) {
-        for (const entrant of entrants) {
+        for (const [index, entrant] of entrants.entries()) {
+          if (index === 0) aroundFirst?.(folder);
           const window = { warmUpMs: seconds * 1_000 * WARM_UP_SHARE, measureMs: seconds * 1_000 };
           const one = await turn(entrant, load, window);
           entrant.turns.push(one);
+          if (index === 0) aroundFirst?.(folder);
           say(`round ${round} of ${rounds}, ${entrant.contestant.name}: ${Math.round(one.perSecond)} operations/s`);
         }
-        beside?.(folder);
       }
     } finally {
       for (const { generator } of entrants) generator.stop();
