@@ -121,7 +121,7 @@ const TABLE: readonly (readonly [part: string, mayImport: readonly string[]])[] 
   ['server/cli/', ['protocol/', 'server/replay.ts', 'server/config.ts', 'server/exit.ts', PAST_TIME]],
   ['protocol/', []],
   ['examples/', ['examples/', 'protocol/']],
-  ['loadtest/', ['protocol/']],
+  ['loadtest/', ['loadtest/', 'protocol/']],
 ];
 
 /** Packages that only these may import, beside tests. */

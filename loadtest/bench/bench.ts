@@ -1,18 +1,19 @@
 /**
  * The benchmarks: ours beside its peers, each figure of DESIGN §10 a row.
  *
- *     npm run bench [-- --rows a,b] [--seconds N] [--rounds N] [--dir FOLDER] [--json FILE]
+ *     npm run bench [-- --rows a,b] [--seconds N] [--rounds N] [--dir FOLDER] [--json FILE] [--plot FOLDER]
  *
  * `--rows` takes names, `all` for those of the default run, `list` to see what there is. `--seconds` is a contestant's
- * turn, of which there are `--rounds`. Data folders are made in `--dir` and removed. Ends with 0 unless something failed to
+ * turn, of which there are `--rounds`. Data folders are made in `--dir` and removed. `--plot` runs what its pictures need, too. Ends with 0 unless something failed to
  * run: a figure that isn't reached is said, and no failure.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { plot } from './plot.ts';
 import type { Row } from './row.ts';
-import { ROWS, ROWS_ON_REQUEST } from './rows.ts';
+import { ROWS, ROWS_FOR_PLOT } from './rows.ts';
 import { details, type Finished, table } from './table.ts';
 
 const USAGE_EXIT = 64;
@@ -24,18 +25,21 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     dir: { type: 'string', default: tmpdir() },
     json: { type: 'string' },
+    plot: { type: 'string' },
   },
 });
 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const all = [...ROWS, ...ROWS_ON_REQUEST];
+  const all = [...ROWS, ...ROWS_FOR_PLOT];
   if (values.rows === 'list') {
     for (const { name, title, figure } of all) print(`${name.padEnd(20)} ${title}${figure ? ` (${figure})` : ''}`);
     return 0;
   }
-  const names = values.rows.split(',').flatMap((name) => (name === 'all' ? ROWS.map((row) => row.name) : [name]));
+  const asked = values.rows.split(',').flatMap((name) => (name === 'all' ? ROWS.map((row) => row.name) : [name]));
+  const forPlot = values.plot === undefined ? [] : ROWS_FOR_PLOT.map(({ name }) => name);
+  const names = [...new Set([...asked, ...forPlot])];
   const rows = names.map((name) => all.find((row) => row.name === name));
   const [seconds, rounds] = [Number(values.seconds), Number(values.rounds)];
   if (rows.includes(undefined)) return refuse(`--rows: there are ${all.map(({ name }) => name).join(', ')}`);
@@ -57,6 +61,10 @@ async function main(): Promise<number> {
   print(machine());
   print(`\n${table(finished)}\n${details(finished)}`);
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report(finished), undefined, 2)}\n`);
+  if (values.plot !== undefined) {
+    const points = finished.flatMap(({ result }) => result?.points ?? []);
+    for (const file of await plot(points, values.plot, machine())) print(file);
+  }
   return finished.some(({ error }) => error !== undefined) ? 1 : 0;
 }
 

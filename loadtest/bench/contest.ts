@@ -61,7 +61,7 @@ export async function contest(
     const missing: string[] = [];
     try {
       for (const contestant of contestants) {
-        const why = await contestant.missing();
+        const why = contestant.missing();
         if (why === undefined) entrants.push(await enter(contestant, join(folder, String(entrants.length))));
         else missing.push(why);
         if (why !== undefined) say(why);

@@ -1,12 +1,11 @@
 /** What a benchmark starts and leaves nothing of: child processes, data folders, ports. */
-import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
 export const ROOT = resolve(import.meta.dirname, '../../..');
 /** One that was asked to stop and hasn't by then is killed. */
@@ -18,12 +17,13 @@ const LINES_KEPT = 20;
 /** USER_HZ, the same on every Linux. */
 const TICKS_PER_SECOND = 100;
 
-const alive = new Set<ChildProcess>();
+/** What is still running, and how it is ended at once. */
+const alive = new Map<ChildProcess, () => void>();
 const folders = new Set<string>();
 
 /** Whatever way this process ends, but for SIGKILL, nothing of it stays. */
 process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
+  for (const kill of alive.values()) kill();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 for (const [signal, code] of [
@@ -38,23 +38,39 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 /** For children made elsewhere: ends with us. */
-export function keepTrack(child: ChildProcess): void {
-  alive.add(child);
+export function keepTrack(child: ChildProcess, kill: () => void = () => child.kill('SIGKILL')): void {
+  alive.set(child, kill);
   child.once('close', () => alive.delete(child));
 }
 
-export class Server {
+/** Ends a process with all that it has started. */
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** A program that we run, in a process group of its own. */
+export class Program {
   readonly commandLine: string;
+  /** Resolves when it has ended, to its exit code; null where a signal ended it or it never began. */
+  readonly ended: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #lines: string[] = [];
-  readonly #ended: Promise<void>;
   #isEnded = false;
 
   constructor(command: string, args: readonly string[], options: SpawnOptions & { onLine?: (line: string) => void }) {
     const { onLine, ...rest } = options;
     this.commandLine = [command === process.execPath ? 'node' : command, ...args].join(' ').replaceAll(ROOT, '.');
-    this.#child = spawn(command, args, { ...rest, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
-    keepTrack(this.#child);
+    this.#child = spawn(command, args, {
+      ...rest,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment(),
+    });
+    keepTrack(this.#child, () => killGroup(this.#child));
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       createInterface(stream).on('line', (line) => {
         this.#lines.push(line);
@@ -62,19 +78,26 @@ export class Server {
         onLine?.(line);
       });
     }
-    this.#ended = new Promise((done) => {
-      for (const event of ['close', 'error'] as const) {
-        this.#child.once(event, (why: unknown) => {
-          if (why instanceof Error) this.#lines.push(why.message);
-          this.#isEnded = true;
-          done();
-        });
-      }
+    this.ended = new Promise((done) => {
+      const end = (code: number | null) => {
+        this.#isEnded = true;
+        done(code);
+      };
+      this.#child.once('close', end);
+      this.#child.once('error', ({ message }) => {
+        this.#lines.push(message);
+        end(null);
+      });
     });
   }
 
   get pid(): number {
     return this.#child.pid!;
+  }
+
+  /** The last lines that it said. */
+  get output(): string {
+    return this.#lines.join('\n');
   }
 
   /** Polls until there is something. Throws where the process has ended, or takes too long. */
@@ -91,7 +114,7 @@ export class Server {
       if (this.#isEnded || isLate) {
         await this.stop();
         const how = isLate ? `took longer than ${timeoutMs} ms` : 'ended';
-        throw new Error(`${what}: ${this.commandLine} ${how}:\n${this.#lines.join('\n')}`);
+        throw new Error(`${what}: ${this.commandLine} ${how}:\n${this.output}`);
       }
       await sleep(POLL_MS);
     }
@@ -107,8 +130,8 @@ export class Server {
 
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS_MAX);
-    await this.#ended;
+    const timer = setTimeout(() => killGroup(this.#child), STOP_MS_MAX);
+    await this.ended;
     clearTimeout(timer);
   }
 
@@ -153,13 +176,7 @@ export async function withFolder<Result>(dir: string, use: (folder: string) => P
   }
 }
 
-/** The first line of what the program says of its version; undefined where it isn't installed. */
-export async function installedVersion(program: string): Promise<string | undefined> {
-  try {
-    const { stdout } = await promisify(execFile)(program, ['--version'], { env: environment() });
-    return stdout.split('\n')[0]!.trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** Whether it can be run by its name. */
+export function isInstalled(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 }

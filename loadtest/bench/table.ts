@@ -9,7 +9,7 @@ export interface Finished {
 }
 
 const TITLES = ['row', 'what', 'ours', 'peer', 'ratio', 'figure', 'reached'];
-/** The last but one is cut: the whole of it stands in the figures below. */
+/** What is too long is cut here, and stands in full in the figures below. */
 const WIDTHS = [16, 44, 14, 14, 8, 12, 10];
 const DETAIL_WIDTH = 58;
 
@@ -47,7 +47,7 @@ function fitted(cell: string, column: number): string {
   return (cell.length < width ? cell : `${cell.slice(0, width - 2)}…`).padEnd(width);
 }
 
-const SHORT: Readonly<Record<string, string>> = { 'operations/s': '/s' };
+const SHORT: Readonly<Record<string, string>> = { 'operations/s': '/s', 'requests/s': '/s' };
 
 /** Large ones as integers, others with three digits that count. */
 function amount({ value, unit }: Measure): string {

@@ -1,8 +1,8 @@
 import type { Speaks } from '../generator/task.ts';
-import type { Server } from '../processes.ts';
+import type { Program } from '../processes.ts';
 
 export interface Running {
-  readonly server: Server;
+  readonly server: Program;
   readonly port: number;
 }
 
@@ -11,7 +11,7 @@ export interface Contestant {
   readonly name: string;
   readonly speaks: Speaks;
   /** Why it can't take part, and what to do about that; undefined: it can. */
-  missing(): Promise<string | undefined>;
+  missing(): string | undefined;
   /** Starts it on a free port of loopback, its data in a folder that is empty. */
   start(folder: string): Promise<Running>;
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { freePort, installedVersion, Server } from '../processes.ts';
+import { freePort, isInstalled, Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 
 const PROGRAM = 'etcd';
@@ -8,9 +8,8 @@ const PROGRAM = 'etcd';
 export const ETCD: Contestant = {
   name: 'etcd',
   speaks: 'etcd',
-  async missing() {
-    if ((await installedVersion(PROGRAM)) !== undefined) return undefined;
-    return `${PROGRAM} isn't installed (Debian: apt-get install etcd-server)`;
+  missing() {
+    return isInstalled(PROGRAM) ? undefined : `${PROGRAM} isn't installed (Debian: apt-get install etcd-server)`;
   },
   async start(folder) {
     const [port, peerPort] = [await freePort(), await freePort()];
@@ -25,7 +24,7 @@ export const ETCD: Contestant = {
       'initial-cluster': `bench=${peerUrl}`,
     };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
-    const server = new Server(PROGRAM, args, { cwd: folder });
+    const server = new Program(PROGRAM, args, { cwd: folder });
     await server.until('be ready', async () => {
       const answer = await fetch(`${clientUrl}/health`).catch(() => undefined);
       return (await answer?.text().catch(() => ''))?.includes('"true"') || undefined;

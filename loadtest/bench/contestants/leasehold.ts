@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RESOURCE } from '../generator/request-writer.ts';
-import { ROOT, Server } from '../processes.ts';
+import { Program, ROOT } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
+import { uwsMissing } from './uws-missing.ts';
 
 /** More than ever are leased at a time, so that each acquire is granted at once. */
 const ADDRESSES = 10_000;
@@ -12,14 +13,14 @@ function leasehold(transport: 'uws' | 'ws'): Contestant {
   return {
     name: `Leasehold on ${transport}`,
     speaks: 'leasehold',
-    missing: () => Promise.resolve(undefined),
+    missing: transport === 'uws' ? uwsMissing : () => undefined,
     async start(folder) {
       const pool = join(folder, 'pool.json');
       await writeFile(pool, JSON.stringify(Array.from({ length: ADDRESSES }, (_, index) => address(index))));
       const flags = { port: 0, 'admin-port': 0, 'data-dir': join(folder, 'data'), pool, transport };
       const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
       let port: number | undefined;
-      const server = new Server(
+      const server = new Program(
         process.execPath,
         ['--enable-source-maps', join(ROOT, 'dist/server/main.js'), ...args],
         {

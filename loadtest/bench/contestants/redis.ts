@@ -1,4 +1,4 @@
-import { freePort, installedVersion, Server } from '../processes.ts';
+import { freePort, isInstalled, Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 
 const PROGRAM = 'redis-server';
@@ -15,15 +15,14 @@ const SETTINGS = {
 export const REDIS: Contestant = {
   name: 'Redis',
   speaks: 'redis',
-  async missing() {
-    if ((await installedVersion(PROGRAM)) !== undefined) return undefined;
-    return `${PROGRAM} isn't installed (Debian: apt-get install redis-server)`;
+  missing() {
+    return isInstalled(PROGRAM) ? undefined : `${PROGRAM} isn't installed (Debian: apt-get install redis-server)`;
   },
   async start(folder) {
     const port = await freePort();
     const flags = { port: String(port), dir: folder, ...SETTINGS };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
-    const server = new Server(PROGRAM, args, { cwd: folder });
+    const server = new Program(PROGRAM, args, { cwd: folder });
     await server.listening(port);
     return { server, port };
   },

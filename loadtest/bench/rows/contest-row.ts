@@ -1,6 +1,11 @@
 /** What all rows have in common that let contestants take turns. */
+
 import { type Contest, medianOf, ratioOf, type Score, type Turn } from '../contest.ts';
+import { LEASEHOLD_UWS } from '../contestants/leasehold.ts';
 import type { Measure, Point, RowResult } from '../row.ts';
+
+/** What the figures are about. */
+export const OURS = LEASEHOLD_UWS;
 
 const PERCENTILES = { p50: 50, p90: 90, p99: 99, p999: 99.9 } as const;
 
@@ -11,44 +16,43 @@ export interface ContestResult extends RowResult {
 
 const perSecond = ({ perSecond: value }: Turn) => value;
 
-/** Operations a second of the first contestant against those of the one named `peer`. */
+/** Operations a second of ours on uWS, on which the figure stands, against those of the contestant named `peer`. */
 export function throughputResult({ scores, missing }: Contest, peer: string, figure: number): ContestResult {
-  const ours = scores[0]!;
-  const theirs = scores.find(({ name }) => name === peer);
-  const ratio = theirs && ratioOf(ours, theirs, perSecond);
+  const [ours, theirs] = [OURS.name, peer].map((wanted) => scores.find(({ name }) => name === wanted));
+  const ratio = ours && theirs && ratioOf(ours, theirs, perSecond);
   return {
     measures: [
-      { name: 'ours', value: medianOf(ours, perSecond), unit: 'operations/s' },
+      ...(ours ? [{ name: 'ours', value: medianOf(ours, perSecond), unit: 'operations/s' }] : []),
       ...(theirs ? [{ name: 'peer', value: medianOf(theirs, perSecond), unit: 'operations/s' }] : []),
       ...(ratio === undefined ? [] : [{ name: 'ratio', value: ratio, unit: '×' }]),
       ...detailsOf(scores),
     ],
     isReached: ratio === undefined ? undefined : ratio >= figure,
     ...(missing.length > 0 && { missing: missing.join('; ') }),
-    points: scores.flatMap(latencyPoints),
     contestants: scores,
   };
 }
 
-/** Of each contestant, the first's ratio to it included. */
+/** Of each contestant, the ratio of ours to it included. */
 export function detailsOf(scores: readonly Score[]): Measure[] {
-  return scores.flatMap((score, index) => {
+  const ours = scores.find(({ name }) => name === OURS.name);
+  return scores.flatMap((score) => {
     const { name } = score;
-    const measures: Measure[] = [{ name, value: medianOf(score, perSecond), unit: 'operations/s' }];
-    if (index > 0)
-      measures.push({ name: `${name}: ours / it`, value: ratioOf(scores[0]!, score, perSecond), unit: '×' });
-    for (const percentile of ['p50', 'p99'] as const) {
-      const value = medianOf(score, ({ latencies }) => latencies[percentile]);
-      measures.push({ name: `${name}: ${percentile}`, value, unit: 'ms' });
-    }
-    measures.push({ name: `${name}: its CPU`, value: medianOf(score, ({ serverCpu }) => serverCpu), unit: 'cores' });
-    const value = medianOf(score, ({ generatorCpu }) => generatorCpu);
-    measures.push({ name: `${name}: load generator's CPU`, value, unit: 'cores' });
-    return measures;
+    const median = (figure: (turn: Turn) => number) => medianOf(score, figure);
+    const ratio = ours && ours !== score ? ratioOf(ours, score, perSecond) : undefined;
+    return [
+      { name, value: median(perSecond), unit: 'operations/s' },
+      ...(ratio === undefined ? [] : [{ name: `${name}: ours / it`, value: ratio, unit: '×' }]),
+      { name: `${name}: p50`, value: median(({ latencies }) => latencies.p50), unit: 'ms' },
+      { name: `${name}: p99`, value: median(({ latencies }) => latencies.p99), unit: 'ms' },
+      { name: `${name}: its CPU`, value: median(({ serverCpu }) => serverCpu), unit: 'cores' },
+      { name: `${name}: load generator's CPU`, value: median(({ generatorCpu }) => generatorCpu), unit: 'cores' },
+    ];
   });
 }
 
-function latencyPoints(score: Score): Point[] {
+/** For the picture of latencies. */
+export function latencyPoints(score: Score): Point[] {
   return Object.entries(PERCENTILES).map(([name, x]) => {
     const y = medianOf(score, ({ latencies }) => latencies[name as keyof typeof PERCENTILES]);
     return { chart: 'latency', series: score.name, x, y };

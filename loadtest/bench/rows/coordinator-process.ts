@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, Server, withFolder } from '../processes.ts';
+import { Program, ROOT, withFolder } from '../processes.ts';
 
 const MAIN = join(ROOT, 'dist/server/main.js');
 const COLLECTOR = join(import.meta.dirname, 'collect-on-signal.js');
@@ -36,13 +36,13 @@ export interface CoordinatorFlags {
 export const WITHOUT_SNAPSHOTS = { 'snapshot-bytes': String(2 ** 36) };
 
 export class CoordinatorProcess {
-  readonly #server: Server;
+  readonly #server: Program;
   readonly port: number;
   readonly #adminUrl: string;
   /** From the spawn to the line that says so. */
   readonly readyMs: number;
 
-  private constructor(server: Server, port: number, adminPort: number, readyMs: number) {
+  private constructor(server: Program, port: number, adminPort: number, readyMs: number) {
     this.#server = server;
     this.port = port;
     this.#adminUrl = `http://127.0.0.1:${adminPort}`;
@@ -64,7 +64,7 @@ export class CoordinatorProcess {
     let ready: { readonly port: number; readonly adminPort: number } | undefined;
     const startMs = performance.now();
     const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-    const server = new Server(process.execPath, ['--expose-gc', '--import', COLLECTOR, MAIN, ...args], {
+    const server = new Program(process.execPath, ['--expose-gc', '--import', COLLECTOR, MAIN, ...args], {
       onLine: (line) => {
         if (line.includes('"msg":"ready"')) ready = JSON.parse(line) as NonNullable<typeof ready>;
       },

@@ -11,7 +11,7 @@ const LOADS = [
 /** What is measured elsewhere is the servers' as long as it stays below this. */
 export const generator: Row = {
   name: 'generator',
-  title: 'the load generator against a peer that does nothing',
+  title: 'the load generator itself, to a null peer',
   figure: undefined,
   async run(context) {
     const measures: Measure[] = [];

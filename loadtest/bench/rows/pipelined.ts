@@ -10,12 +10,10 @@ const RATIO_MIN = 0.6;
 
 export const pipelined: Row = {
   name: 'pipelined',
-  title: 'the same, 50 sessions, 16 in flight, batched',
+  title: 'lease cycle, 50 × 16 in flight, to Redis',
   figure: `≥ ${RATIO_MIN} ×`,
   async run(context) {
-    const scored = await contest([LEASEHOLD_UWS, LEASEHOLD_WS, REDIS, ETCD], LOAD, context);
-    // Its latencies are those of a full pipeline: none for the picture.
-    const { points: _, ...result } = throughputResult(scored, REDIS.name, RATIO_MIN);
-    return result;
+    const everybody = [LEASEHOLD_UWS, LEASEHOLD_WS, REDIS, ETCD];
+    return throughputResult(await contest(everybody, LOAD, context), REDIS.name, RATIO_MIN);
   },
 };
