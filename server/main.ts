@@ -41,7 +41,7 @@ import { leaseDomain } from './lease/lease-domain.ts';
 import { leaseRoutes } from './lease/routes.ts';
 import type { LeaseState } from './lease/state.ts';
 import { tokenFloorAt } from './lease/token-floor.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger, flatLogger, type Logger } from './logger.ts';
 import { countedLeases, gaugesOf, timedLog } from './measured.ts';
 import { Counts } from './metrics/counts.ts';
 import { Exposition } from './metrics/exposition.ts';
@@ -194,7 +194,7 @@ async function start(config: Config, { log, stopper, certificates }: Process): P
     counters,
     access,
     scheduler,
-    log,
+    log: flatLogger(log),
     metrics,
     random: Math.random,
     randomBytes,

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { plot } from './plot.ts';
 import type { Row } from './row.ts';
 import { ROWS, ROWS_FOR_PLOT } from './rows.ts';
+import { subtitleOf } from './subtitle.ts';
 import { details, type Finished, table } from './table.ts';
 
 const USAGE_EXIT = 64;
@@ -68,7 +69,7 @@ async function main(): Promise<number> {
     await writeFile(values.json, `${JSON.stringify(report(finished, loads), undefined, 2)}\n`);
   if (values.plot !== undefined) {
     const points = finished.flatMap(({ result }) => result?.points ?? []);
-    for (const file of await plot(points, values.plot, machine())) print(file);
+    for (const file of await plot(points, values.plot, await subtitleOf(resolve(values.dir)))) print(file);
   }
   return finished.some(({ error }) => error !== undefined) ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { picture, plot } from './plot.ts';
 import type { Point } from './row.ts';
+import { subtitleOf } from './subtitle.ts';
 
 const SESSIONS = [1, 10, 50, 100, 500, 1_000];
 const NAMES = ['Leasehold', 'Redis <7> & "co"', 'etcd'];
@@ -91,5 +92,13 @@ describe('plot', () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  });
+});
+
+describe('the subtitle', () => {
+  it('says day, machine and disk', async () => {
+    expect(await subtitleOf(tmpdir())).toMatch(
+      /^\d{4}-\d\d-\d\d · \d+ cores? of .+ · .*(disk|RAID|files in memory).* · Node v/,
+    );
   });
 });

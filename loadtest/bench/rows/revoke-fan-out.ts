@@ -1,7 +1,12 @@
 /** Time until the last collector knows, where an operator takes back very many leases by one request. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Measure, Row, RowContext } from '../row.ts';
-import { type CoordinatorProcess, poolRecords, WITHOUT_SNAPSHOTS, withCoordinator } from './coordinator-process.ts';
+import {
+  type CoordinatorProcess,
+  idsTo,
+  poolRecords,
+  WITHOUT_SNAPSHOTS,
+  withCoordinator,
+} from './coordinator-process.ts';
 import { Failures, inFlight, medianOfRounds, quantile, within } from './figures.ts';
 import { type FleetSession, type Heard, withFleet } from './fleet.ts';
 
@@ -12,11 +17,13 @@ export interface RevokeFanOutSize {
 }
 
 const FULL: RevokeFanOutSize = { leases: 10_000, sessions: [500, 10_000] };
-/** Its pairs rest after a revocation, so that none comes in the place of another: all there is to say is `revoked`. */
-const RESTING = 1;
 /** Its pairs are free again at once: a collector gets another lease with the word that the old one is revoked. */
-const FREE = 2;
-const REST_MS = 2_000;
+const FREE = 1;
+/**
+ * Of the others, one for each round, pairs rest after a revocation, so that none comes in the place of another: all there is
+ * to say is `revoked`.
+ */
+const REST_MS = 3_600_000;
 const TTL_MS = 3_600_000;
 const NOTICES_MS_MAX = 30_000;
 const AT_ONCE = 500;
@@ -28,13 +35,20 @@ export function revokeFanOut(size: RevokeFanOutSize = FULL): Row {
     figure: undefined,
     async run(context) {
       const failures = new Failures();
-      const resources = JSON.stringify({ [RESTING]: { cooldown_ms: { revoked: REST_MS } } });
-      const pool = poolRecords(size.leases, [RESTING, FREE]);
-      const start = { flags: { ...WITHOUT_SNAPSHOTS, resources }, pool };
+      const ids = idsTo(FREE + size.sessions.length * (1 + context.rounds));
+      const resting = ids.slice(FREE);
+      const policies = resting.map((id) => [id, { cooldown_ms: { revoked: REST_MS } }] as const);
+      const flags = {
+        ...WITHOUT_SNAPSHOTS,
+        'resources-max': String(ids.length),
+        resources: JSON.stringify(Object.fromEntries(policies)),
+      };
+      const start = { flags, pool: poolRecords(size.leases, ids) };
       return withCoordinator(context.dir, start, async (coordinator) => {
         const measures: Measure[] = [];
-        for (const count of size.sessions) {
-          const run = new FanOut(context, coordinator, size.leases, failures);
+        for (const [nth, count] of size.sessions.entries()) {
+          const own = resting.slice(nth * (1 + context.rounds));
+          const run = new FanOut(context, coordinator, { leases: size.leases, resting: own }, failures);
           const fleet = {
             port: coordinator.port,
             sessions: count,
@@ -53,16 +67,23 @@ class FanOut {
   readonly #context: RowContext;
   readonly #coordinator: CoordinatorProcess;
   readonly #leases: number;
+  readonly #resting: readonly number[];
   readonly #failures: Failures;
   readonly #substitutes: { readonly lease: number; readonly session: FleetSession }[] = [];
   readonly #live = new Set<number>();
   #noticedMs: number[] = [];
   #allHeard: () => void = () => {};
 
-  constructor(context: RowContext, coordinator: CoordinatorProcess, leases: number, failures: Failures) {
+  constructor(
+    context: RowContext,
+    coordinator: CoordinatorProcess,
+    { leases, resting }: { readonly leases: number; readonly resting: readonly number[] },
+    failures: Failures,
+  ) {
     this.#context = context;
     this.#coordinator = coordinator;
     this.#leases = leases;
+    this.#resting = resting;
     this.#failures = failures;
   }
 
@@ -76,17 +97,16 @@ class FanOut {
 
   async rounds(sessions: readonly FleetSession[]): Promise<Measure[]> {
     const measures: Measure[] = [];
-    for (const [resource, name] of [
-      [RESTING, ''],
-      [FREE, ', with substitutes'],
+    for (const [name, resources] of [
+      ['', this.#resting],
+      [', with substitutes', this.#resting.map(() => FREE)],
     ] as const) {
-      await this.#round(sessions, resource, name);
       const rounds: Measure[][] = [];
-      for (let nth = 1; nth <= this.#context.rounds; nth += 1) {
-        this.#context.say(
-          `revoke-fan-out: ${sessions.length} sessions${name}, round ${nth} of ${this.#context.rounds}`,
-        );
-        rounds.push(await this.#round(sessions, resource, name));
+      for (let nth = 0; nth <= this.#context.rounds; nth += 1) {
+        this.#context.say(`${sessions.length} sessions${name}, round ${nth} of ${this.#context.rounds}`);
+        const measures = await this.#round(sessions, resources[nth]!, name);
+        // The first one warms up.
+        if (nth > 0) rounds.push(measures);
       }
       measures.push(...medianOfRounds(rounds));
     }
@@ -120,10 +140,7 @@ class FanOut {
       const { type } = await session.request({ type: 'release', lease });
       if (type !== 'released') this.#failures.add(`a release is answered ${type}`);
     });
-    if (resource === RESTING) {
-      if (given.length > 0) this.#failures.add('substitutes of pairs that rest', given.length);
-      await sleep(REST_MS);
-    }
+    if (resource !== FREE) this.#failures.add('substitutes of pairs that rest', given.length);
     const sessionCount = `${sessions.length} sessions${name}`;
     return [
       { name: `${sessionCount}: last notice`, value: quantile(noticedMs, 1), unit: 'ms' },
