@@ -143,7 +143,14 @@ export interface RemoveAddress {
 export interface RevokeProgress {
   readonly leases: readonly number[];
   readonly offset: number;
-  readonly revoked: readonly number[];
+  /** The last of those that were revoked; undefined: none yet. */
+  readonly revoked: Revoked | undefined;
+}
+
+/** A list from its end: to add to it costs the same however long it is. */
+export interface Revoked {
+  readonly lease: number;
+  readonly before: Revoked | undefined;
 }
 
 export interface OpenSession {

@@ -60,7 +60,7 @@ export function removeAddress(state: LeaseState, command: RemoveAddress, context
   const removal = changed(state, ['remove', addressId], answer, context);
   if (deadlineMs === undefined) return removal;
   const leases = leasesOf(state, address).map(({ token }) => token);
-  return { events: removal.events, again: { ...command, revoking: { leases, offset: 0, revoked: [] } } };
+  return { events: removal.events, again: { ...command, revoking: { leases, offset: 0, revoked: undefined } } };
 }
 
 function updateOf({ id, record: known }: Address, record: AddressRecord): PoolChange {

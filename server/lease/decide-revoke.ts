@@ -4,7 +4,7 @@ import type { Grant } from '../../protocol/frames.ts';
 import type { DecisionContext } from '../coordinator/domain.ts';
 import { whereOf } from './apply-waiting.ts';
 import { tallyOf } from './collectors.ts';
-import type { LeaseNotice, RevokeLeases, RevokeProgress } from './commands.ts';
+import type { LeaseNotice, Revoked, RevokeLeases, RevokeProgress } from './commands.ts';
 import { dayEvents } from './day.ts';
 import type { LeaseDecision } from './decide.ts';
 import { matchStep } from './decide-waiting.ts';
@@ -26,11 +26,17 @@ export function revoke(state: LeaseState, command: RevokeLeases, context: Decisi
   const done = command.done ?? {
     leases: [...new Set(command.leases)].slice(0, REVOKED_AT_ONCE_MAX),
     offset: 0,
-    revoked: [],
+    revoked: undefined,
   };
   const step = revokeNext(state, done, command.reason, command.deadlineMs ?? 0, context);
   if (step) return { ...step.decision, again: { ...command, done: step.progress } };
-  return { events: [], answer: { type: 'revoked', leases: done.revoked } };
+  return { events: [], answer: { type: 'revoked', leases: inOrder(done.revoked) } };
+}
+
+function inOrder(last: Revoked | undefined): number[] {
+  const leases: number[] = [];
+  for (let revoked = last; revoked; revoked = revoked.before) leases.push(revoked.lease);
+  return leases.reverse();
 }
 
 /** The next of them that lives, or whoever is to be served before; undefined: none is left. */
@@ -50,7 +56,7 @@ export function revokeNext(
     if (before) return { decision: before, progress: { leases, offset: index, revoked } };
     return {
       decision: revokeOne(state, lease, reason, deadlineMs, context),
-      progress: { leases, offset: index + 1, revoked: [...revoked, lease.token] },
+      progress: { leases, offset: index + 1, revoked: { lease: lease.token, before: revoked } },
     };
   }
   return undefined;
