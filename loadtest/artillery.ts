@@ -53,7 +53,7 @@ export async function install(): Promise<void> {
 
 export class ArtilleryRun {
   readonly outcome: Promise<Outcome>;
-  /** Of the first answer. */
+  /** Not there before the second after the first answer. */
   readonly timelineFile: string;
   readonly #child: ChildProcess;
 
@@ -84,7 +84,9 @@ export class ArtilleryRun {
     }).then(async (code) => {
       // Without them there was no run of which something could be said.
       if (!existsSync(reportFile) || !existsSync(checksFile)) {
-        throw new Error(`artillery ended with ${code}, and without a report:\n${output}`);
+        throw new Error(
+          `artillery ended with ${code}, and without a report or thresholds (plugins.ensure):\n${output}`,
+        );
       }
       const { aggregate } = JSON.parse(await readFile(reportFile, 'utf8')) as { aggregate: Metrics };
       const timeline = existsSync(this.timelineFile) ? await readFile(this.timelineFile, 'utf8') : '';

@@ -32,8 +32,6 @@ const USUAL_SCENARIO = 'steady';
 const REPORTS = resolve(import.meta.dirname, '../../loadtest/reports');
 const SECONDS_MAX = 24 * 3_600;
 const EXIT_USAGE = 64;
-/** Artillery loads for a few seconds before its first virtual user arrives. */
-const FIRST_ANSWER_MS_MAX = 60_000;
 /** After the last collector has gone: leases of a second have expired by then, and those of dropped sessions are released. */
 const FREE_AGAIN_MS_MAX = 3_000;
 const POLL_MS = 50;
@@ -121,14 +119,16 @@ async function openBackends(count: number): Promise<string[]> {
   return servers.map((server) => `127.0.0.1:${(server.address() as AddressInfo).port}`);
 }
 
-/** Kills the coordinator so many seconds after the first answer, and starts it again. */
-async function restart(coordinator: Coordinator, run: ArtilleryRun, afterSeconds: number): Promise<Mark[]> {
-  const endMs = performance.now() + FIRST_ANSWER_MS_MAX;
-  while (!existsSync(run.timelineFile)) {
-    if (performance.now() > endMs) throw new Error(`nothing was answered within ${FIRST_ANSWER_MS_MAX} ms`);
-    await sleep(POLL_MS);
-  }
-  await sleep(afterSeconds * 1_000);
+/** Kills the coordinator so many seconds after the first answer, and starts it again; not where the run has ended before. */
+async function restart(
+  coordinator: Coordinator,
+  timelineFile: string,
+  afterSeconds: number,
+  ended: AbortSignal,
+): Promise<Mark[]> {
+  while (!existsSync(timelineFile) && !ended.aborted) await sleep(POLL_MS);
+  await sleep(afterSeconds * 1_000, undefined, { signal: ended }).catch(() => {});
+  if (ended.aborted) return [];
   const killed: Mark = { atMs: Date.now(), says: 'killed' };
   await coordinator.kill();
   await coordinator.start();
@@ -152,6 +152,20 @@ async function lookAtTheEnd(coordinator: Coordinator, scenario: Scenario, counte
   return checks;
 }
 
+async function resultsOf(run: ArtilleryRun, coordinator: Coordinator, { restartAt }: Scenario, seconds: number) {
+  const end = new AbortController();
+  const running = run.outcome.finally(() => end.abort());
+  const restarting =
+    restartAt === undefined
+      ? Promise.resolve([])
+      : restart(coordinator, run.timelineFile, restartAt * seconds, end.signal);
+  // Both: whatever becomes of the run, a coordinator that is being started is there to be stopped afterwards.
+  const [outcome, marks] = await Promise.allSettled([running, restarting]);
+  if (outcome.status === 'rejected') throw outcome.reason as Error;
+  if (marks.status === 'rejected') throw marks.reason as Error;
+  return { outcome: outcome.value, marks: marks.value };
+}
+
 async function runScenario(name: string, { seconds: asked, set }: Flags): Promise<Report> {
   const scenario = SCENARIOS[name]!;
   const seconds = asked ?? scenario.seconds;
@@ -169,8 +183,7 @@ async function runScenario(name: string, { seconds: asked, set }: Flags): Promis
   const run = new ArtilleryRun(name, { url: coordinator.url(scenario.target), seconds, ...variables }, folder);
   kills.push(() => run.stop());
   cleanups.push(async () => run.stop());
-  const restarting = scenario.restartAt === undefined ? [] : restart(coordinator, run, scenario.restartAt * seconds);
-  const [outcome, marks] = await Promise.all([run.outcome, restarting]);
+  const { outcome, marks } = await resultsOf(run, coordinator, scenario, seconds);
   const counted = outcome.metrics.summaries['leasehold.count.ms']?.count ?? 0;
   const endChecks = await lookAtTheEnd(coordinator, scenario, counted);
   const cores = `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}, Node ${process.versions.node}`;
