@@ -227,8 +227,10 @@ async function main(args: readonly string[]): Promise<number> {
   return code;
 }
 
+let isInterrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
+    isInterrupted = true;
     void cleanUp().finally(() => process.exit(1));
   });
 }
@@ -242,7 +244,7 @@ try {
     process.stderr.write(`${error.message}\n\n${USAGE}`);
     process.exitCode = EXIT_USAGE;
   } else {
-    console.error(error);
+    console.error(isInterrupted ? 'interrupted' : error);
     process.exitCode = 1;
   }
 }
