@@ -2,9 +2,9 @@
  * The gateway beside its peers: each row is one load (wrk, 50 connections, keep-alive) on ours and on each peer in turn, round
  * after round in one run, so that a noisy machine is noisy for all of them. What counts is the ratio.
  *
- *   npm run bench:gateway [-- --seconds N] [-- --rounds N]
+ *   npm run bench:gateway [-- --seconds N] [-- --rounds N] [-- --row NAME] [-- --dir FOLDER] [-- --json FILE]
  *
- * Needs wrk, nginx and tinyproxy (Debian's), and `npm ci --prefix loadtest` for http-proxy-3. Everybody has one process that
+ * Needs wrk and nginx (Debian's), tinyproxy for the row forward, and `npm ci --prefix loadtest` for http-proxy-3. Everybody has one process that
  * works, and writes a line for each request but http-proxy-3, which can't; ours is measured with and without.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -128,7 +128,8 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-async function measure({ name, contestants }: Row, seconds: number, rounds: number): Promise<void> {
+/** Prints the row; returns of each contestant what it came to, round by round. */
+async function measure({ name, contestants }: Row, seconds: number, rounds: number): Promise<object[]> {
   const measured = contestants.map((): Measured[] => []);
   for (const contestant of contestants) await load(contestant, 2);
   for (let round = 1; round <= rounds; round += 1) {
@@ -154,6 +155,7 @@ async function measure({ name, contestants }: Row, seconds: number, rounds: numb
     ];
     console.log(cells.join('  ').trimEnd());
   }
+  return contestants.map((contestant, index) => ({ row: name, name: contestant.name, rounds: measured[index]! }));
 }
 
 async function coordinator(folder: string, name: string, flags: Readonly<Record<string, string>>): Promise<void> {
@@ -162,7 +164,8 @@ async function coordinator(folder: string, name: string, flags: Readonly<Record<
   start(process.execPath, [main, ...Object.entries(pairs).flatMap(([flag, value]) => [`--${flag}`, value])], folder);
 }
 
-async function rows(folder: string): Promise<Row[]> {
+/** Starts all that takes part; tinyproxy only where it is asked for. */
+async function rows(folder: string, only: string | undefined): Promise<Row[]> {
   const names = [
     'target',
     'reverse',
@@ -187,7 +190,8 @@ async function rows(folder: string): Promise<Row[]> {
 
   const url = (port: number) => `http://127.0.0.1:${port}/`;
   start('nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'nginx-error.log')], folder);
-  start('tinyproxy', ['-d', '-c', join(folder, 'tinyproxy.conf')], folder);
+  const isForwarding = only === undefined || only === 'forward';
+  if (isForwarding) start('tinyproxy', ['-d', '-c', join(folder, 'tinyproxy.conf')], folder);
   start(
     process.execPath,
     [join(ROOT, 'loadtest/peers/http-proxy-3.js'), String(ports.peer), url(ports.target)],
@@ -204,7 +208,7 @@ async function rows(folder: string): Promise<Row[]> {
     'forward-resolve': 'upstream',
     pool: join(folder, 'pool.json'),
   });
-  for (const port of Object.values(ports)) await listening(port);
+  for (const [name, port] of Object.entries(ports)) if (name !== 'tiny' || isForwarding) await listening(port);
   return [
     {
       name: 'reverse',
@@ -234,15 +238,23 @@ async function rows(folder: string): Promise<Row[]> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { seconds: { type: 'string' }, rounds: { type: 'string' }, row: { type: 'string' } },
+    options: {
+      seconds: { type: 'string' },
+      rounds: { type: 'string' },
+      row: { type: 'string' },
+      json: { type: 'string' },
+      dir: { type: 'string', default: tmpdir() },
+    },
   });
   const [seconds, rounds] = [Number(values.seconds ?? 5), Number(values.rounds ?? 5)];
-  const folder = await mkdtemp(join(tmpdir(), 'leasehold-gateway-bench-'));
+  const folder = await mkdtemp(join(values.dir, 'leasehold-gateway-bench-'));
   await mkdir(folder, { recursive: true });
   try {
-    for (const row of await rows(folder)) {
-      if (values.row === undefined || values.row === row.name) await measure(row, seconds, rounds);
+    const results: object[] = [];
+    for (const row of await rows(folder, values.row)) {
+      if (values.row === undefined || values.row === row.name) results.push(...(await measure(row, seconds, rounds)));
     }
+    if (values.json !== undefined) await writeFile(values.json, JSON.stringify(results));
   } finally {
     for (const child of children) child.kill('SIGTERM');
     await Promise.all(children.map(async (child) => child.exitCode ?? (await once(child, 'exit'))));

@@ -1,7 +1,7 @@
 /** The pool file of `--pool`: read and checked before anything is written, taken in once there is room for it. */
 import { readFile } from 'node:fs/promises';
 import type { Config } from './config.ts';
-import type { DomainPort } from './coordinator/coordinator.ts';
+import type { DomainPort } from './coordinator/domain-port.ts';
 import { EXIT, Refusal } from './exit.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './lease/commands.ts';
 import { parsePool } from './lease/pool-file.ts';

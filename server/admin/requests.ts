@@ -6,8 +6,8 @@ import type { ErrorCode } from '../../protocol/codes.ts';
 import { describeIssue } from '../../protocol/frame-fault.ts';
 import { NAME_LENGTH_MAX } from '../../protocol/limits.ts';
 import { problemResponse } from '../../protocol/problems.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
 import type { AnswersTo } from '../coordinator/domain.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { Caller } from './operation.ts';
 
 /** A longer body is answered 413. */

@@ -1,7 +1,7 @@
 /** What the HTTP operations of this folder have in common: the port, how a client is named, refusals as problems. */
 import * as v from 'valibot';
 import { problemResponse } from '../../protocol/problems.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import { CLIENT_ID_LENGTH_MAX, canonicalClientId } from './client-id.ts';
 import type { ClientsAnswers, ClientsCommand, ClientsNotice, Done, Rejected } from './commands.ts';
 import type { ClientsState } from './state.ts';

@@ -1,5 +1,5 @@
-import { Packr } from 'msgpackr';
 import type { EventRecord } from './domain.ts';
+import { RecordWriter } from './record-writer.ts';
 
 /** Events of one or more whole decisions, encoded. */
 export interface PendingBatch {
@@ -7,21 +7,16 @@ export interface PendingBatch {
   readonly payload: Uint8Array;
 }
 
-interface OpenBatch {
-  readonly chunks: Uint8Array[];
-  eventCount: number;
-  bytes: number;
-}
-
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
-
 /** Collects events into batches within the log's bounds. A decision's events are never torn apart. */
 export class BatchBuilder {
   readonly #bytesMax: number;
   readonly #eventsMax: number;
-  /** In order; only the last one still grows. */
-  readonly #batches: OpenBatch[] = [];
-  #bytes = 0;
+  /** In order; the one that still grows is behind them. */
+  readonly #closed: PendingBatch[] = [];
+  #closedBytes = 0;
+  /** The one that still grows: never longer than a batch and a decision may be. */
+  readonly #open = new RecordWriter();
+  #openEvents = 0;
 
   constructor(bytesMax: number, eventsMax: number) {
     this.#bytesMax = bytesMax;
@@ -30,43 +25,39 @@ export class BatchBuilder {
 
   /** Encoded bytes that wait. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#closedBytes + this.#open.length;
   }
 
   get isEmpty(): boolean {
-    return this.#batches.length === 0;
+    return this.#closed.length === 0 && this.#openEvents === 0;
   }
 
   /** Throws where one decision exceeds a whole batch: a bug of the domain's. */
   add(records: readonly EventRecord[]): void {
     if (records.length === 0) return;
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    for (const record of records) {
-      const chunk = packr.pack(record);
-      chunks.push(chunk);
-      bytes += chunk.length;
-    }
+    const open = this.#open;
+    const before = open.length;
+    for (const record of records) open.write(record);
+    const bytes = open.length - before;
     if (bytes > this.#bytesMax || records.length > this.#eventsMax) {
+      open.cut(before);
       throw new Error(`one decision made ${records.length} events of ${bytes} bytes, more than a batch may hold`);
     }
-    let open = this.#batches.at(-1);
-    if (!open || open.bytes + bytes > this.#bytesMax || open.eventCount + records.length > this.#eventsMax) {
-      open = { chunks: [], eventCount: 0, bytes: 0 };
-      this.#batches.push(open);
-    }
-    open.chunks.push(...chunks);
-    open.eventCount += records.length;
-    open.bytes += bytes;
-    this.#bytes += bytes;
+    if (open.length > this.#bytesMax || this.#openEvents + records.length > this.#eventsMax) this.#close(before);
+    this.#openEvents += records.length;
   }
 
   /** The oldest batch, now closed. */
   take(): PendingBatch | undefined {
-    const batch = this.#batches.shift();
-    if (!batch) return undefined;
-    this.#bytes -= batch.bytes;
-    const { chunks, eventCount, bytes } = batch;
-    return { eventCount, payload: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes) };
+    if (this.#closed.length === 0 && this.#openEvents > 0) this.#close(this.#open.length);
+    const batch = this.#closed.shift();
+    if (batch) this.#closedBytes -= batch.payload.length;
+    return batch;
+  }
+
+  #close(bytes: number): void {
+    this.#closed.push({ eventCount: this.#openEvents, payload: this.#open.take(bytes) });
+    this.#closedBytes += bytes;
+    this.#openEvents = 0;
   }
 }

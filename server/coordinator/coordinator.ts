@@ -1,6 +1,8 @@
 import { BatchBuilder } from './batch-builder.ts';
 import type { AnswersTo, AnyDomain, Domain } from './domain.ts';
+import type { DomainPort } from './domain-port.ts';
 import { type Batch, COORDINATOR_DOMAIN, type EventLog } from './event-log.ts';
+import { Gathering } from './gathering.ts';
 import { OutputGate } from './output-gate.ts';
 import type { Replica } from './replica.ts';
 import type { Clock, Scheduler } from './scheduler.ts';
@@ -39,28 +41,6 @@ export interface CoordinatorOptions {
   onFailure(failure: Failure): void;
 }
 
-/** What the rest of the process sees of one domain. */
-export interface DomainPort<
-  State,
-  Command extends { readonly type: string },
-  Answers extends AnswersTo<Command>,
-  Notice,
-> {
-  /**
-   * Decides now, in this call. `released` gets the answer once everything that the decision saw is durable; `decided`
-   * gets it at once and must let nothing of it out of the process.
-   */
-  execute<Given extends Command>(
-    command: Given,
-    released: (answer: Answers[Given['type']]) => void,
-    decided?: (answer: Answers[Given['type']]) => void,
-  ): void;
-  /** Looks now; the value leaves like an answer. */
-  read<Value>(query: (state: State, nowMs: number) => Value, released: (value: Value) => void): void;
-  /** Each listener gets every notice; they leave like answers. */
-  onNotice(listener: (notice: Notice) => void): void;
-}
-
 interface Part {
   readonly domain: AnyDomain;
   readonly state: unknown;
@@ -85,6 +65,7 @@ export class Coordinator {
   readonly #parts: Part[] = [];
   readonly #builder: BatchBuilder;
   readonly #gate: OutputGate;
+  readonly #gathering = new Gathering();
   readonly #afterRelease: (() => void)[] = [];
   readonly #onDurable: ((batch: Batch) => void)[] = [];
   readonly #idle: (() => void)[] = [];
@@ -155,6 +136,7 @@ export class Coordinator {
         if (this.#stopped) return;
         this.#runDue();
         part.hasBegun = true;
+        this.#gathering.requestCame();
         this.#decide({
           part,
           command,
@@ -278,11 +260,20 @@ export class Coordinator {
       this.#decide(continuation);
       this.#runDue();
     }
-    this.#append();
+    this.#appendGathered();
     this.#release();
     const dueMs = this.#dueMs();
+    const nowMs = this.#options.clock.nowMs();
+    this.#gathering.worked(nowMs);
     this.#armTimer(dueMs);
-    if (this.#continuations.length > 0 || dueMs <= this.#options.clock.nowMs()) this.#deferTurn();
+    if (this.#continuations.length > 0 || dueMs <= nowMs) this.#deferTurn();
+  }
+
+  /** Unless more is about to come that belongs to it. */
+  #appendGathered(): void {
+    if (this.#isAppending || this.#builder.isEmpty || this.#stopped) return;
+    if (this.#gathering.isWorthALook(this.#options.clock.nowMs())) this.#deferTurn();
+    else this.#append();
   }
 
   #append(): void {
@@ -304,6 +295,7 @@ export class Coordinator {
     this.#lastClockWrittenMs = clockMs;
     this.#isAppending = true;
     this.#looks = 0;
+    this.#gathering.commitBegins(clockMs);
     void log.append(batch, expectedPosition).then((result) => {
       if (this.#stopped) return;
       this.#isAppending = false;
@@ -314,20 +306,20 @@ export class Coordinator {
         return;
       }
       this.#durable = expectedPosition + batch.eventCount;
-      this.#append();
-      this.#release();
+      if (!this.#gathering.commitEnded(clock.nowMs())) this.#append();
+      else if (!this.#builder.isEmpty) this.#deferTurn();
+      this.#gathering.answersLeft(this.#release());
       for (const listener of this.#onDurable) listener(batch);
       this.#armTimer(this.#dueMs());
     });
   }
 
-  #release(): void {
-    if (this.#gate.isReady || this.#gate.size > 0) {
-      const before = this.#gate.size;
-      this.#gate.release(this.#durable);
-      if (this.#gate.size !== before) for (const listener of this.#afterRelease) listener();
-    }
+  /** Returns how many outputs have left. */
+  #release(): number {
+    const left = this.#gate.release(this.#durable);
+    if (left > 0) for (const listener of this.#afterRelease) listener();
     if (this.#idle.length > 0 && this.#isIdle && !this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
+    return left;
   }
 
   /** Asked for in every turn: hence no array of them. */

@@ -34,12 +34,14 @@ export class OutputGate {
     return first !== undefined && first.position <= this.#durable;
   }
 
-  /** Lets everything up to `durablePosition` leave. What a receiver causes to be held meanwhile waits its turn. */
-  release(durablePosition: number): void {
+  /** Lets everything up to `durablePosition` leave, and says how much that was. What a receiver causes to be held meanwhile waits its turn. */
+  release(durablePosition: number): number {
     this.#durable = durablePosition;
-    while (this.isReady) {
+    let left = 0;
+    for (; this.isReady; left += 1) {
       const { receiver, value } = this.#queue.take()!;
       receiver(value as never);
     }
+    return left;
   }
 }

@@ -13,7 +13,7 @@ import {
   rejection,
   unknown,
 } from '../admin/requests.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { CounterAnswers, CounterCommand } from './commands.ts';
 import { type CounterState, countersAfter } from './state.ts';
 

@@ -1,5 +1,5 @@
 import type { Grant } from '../../protocol/frames.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { Scheduler } from '../coordinator/scheduler.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice, Rejected } from '../lease/commands.ts';
 import type { LeaseState } from '../lease/state.ts';

@@ -1,4 +1,4 @@
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { Clock, Scheduler } from '../coordinator/scheduler.ts';
 import type { Address } from '../lease/address.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';

@@ -15,13 +15,16 @@ export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
 /** Generations kept: two are for safety, more are for looking back. */
 export const SNAPSHOTS_KEPT_MIN = 2;
 
+/** So many times the bytes after which a snapshot is due: then it takes no rest, or the deltas would grow faster than it gets on. */
+const HURRIED_TIMES_DUE = 4;
+
 /** After a snapshot that failed: each attempt reads all of the deltas. */
 const RETRY_MS = 30_000;
 
 export interface SnapshotRequest {
   /** The last position of a sealed segment. */
   readonly upToPosition: number;
-  /** The disk gets full, and a snapshot is what makes room. Otherwise it may take its time. */
+  /** The disk gets full, and a snapshot is what makes room; or the deltas have piled up. Otherwise it may take its time. */
   readonly isUrgent: boolean;
   /** Aborted when the journal closes: the request should then end soon, either way. */
   readonly signal: AbortSignal;
@@ -201,12 +204,13 @@ export class SnapshotRotation {
 
   /** Resolves to its size. */
   async #make(upToPosition: number): Promise<number> {
-    const { disk, dir, storage, takeSnapshot, log } = this.#options;
+    const { disk, dir, storage, snapshotBytes, takeSnapshot, log } = this.#options;
     const { signal } = this.#closing;
     signal.throwIfAborted();
     if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
     log.info({ snapshot: snapshotName(upToPosition) }, 'snapshot begun');
-    await takeSnapshot({ upToPosition, isUrgent: storage.level !== 'ample', signal });
+    const hasPiledUp = this.#sealedBytes > HURRIED_TIMES_DUE * snapshotBytes;
+    await takeSnapshot({ upToPosition, isUrgent: hasPiledUp || storage.level !== 'ample', signal });
     return sizeOf(disk, join(dir, snapshotName(upToPosition)));
   }
 

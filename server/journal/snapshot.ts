@@ -18,7 +18,7 @@ import { SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import { packValue, unpackValues } from './msgpack.ts';
 
 /** A chunk is closed by the record that reaches this size. */
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 /** A longer chunk is neither written nor read: it bounds what one length field can make a reader allocate. */
 const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 /** Written back to the disk this often, so that no commit queues behind a whole snapshot. */

@@ -175,19 +175,20 @@ export type LeaseEvent =
       places: readonly (readonly [waiter: number, position: number])[];
     };
 
-const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([
-  'ExpiryNoticed',
-  'WaitersMatched',
-  'PairReserved',
-  'ReservationsDropped',
-  'QueueNoticed',
-  'StorageChanged',
-  'CutsNoticed',
-]);
-
 /** False for what is applied, not written, and made anew by whoever restarts. */
 export function isDurable(event: LeaseEvent): boolean {
-  return !EPHEMERAL.has(event.type) && (event as OfLease).isEphemeral !== true;
+  switch (event.type) {
+    case 'ExpiryNoticed':
+    case 'WaitersMatched':
+    case 'PairReserved':
+    case 'ReservationsDropped':
+    case 'QueueNoticed':
+    case 'StorageChanged':
+    case 'CutsNoticed':
+      return false;
+    default:
+      return (event as OfLease).isEphemeral !== true;
+  }
 }
 
 const FIELDS = {
@@ -298,12 +299,43 @@ const FORMATS: ReadonlyMap<string, Format> = new Map(
 );
 
 export function encodeEvent(event: LeaseEvent): EventRecord {
+  if (event.type === 'LeaseGranted' && isPlainGrant(event)) return encodePlainGrant(event);
+  if (event.type === 'LeaseEnded') return encodeEnd(event);
   const { fields, fieldCounts } = FORMATS.get(event.type)!;
   const record: [string, string, number, ...unknown[]] = [LEASE_DOMAIN, event.type, fieldCounts.length];
   const values = event as unknown as Readonly<Record<string, unknown>>;
   for (const field of fields) record.push(encodeField(field, values[field]));
   while (record.length > EVENT_HEAD && record[record.length - 1] === null) record.pop();
   return record;
+}
+
+type GrantEvent = Extract<LeaseEvent, { type: 'LeaseGranted' }>;
+
+function isPlainGrant(event: GrantEvent): boolean {
+  const { waiter, where, strategy, sticky, key, substituteFor, otherRequests, isMany } = event;
+  const isAsked = waiter === undefined && substituteFor === undefined && otherRequests === undefined;
+  const isAnyhow = where === undefined && strategy === undefined && sticky === undefined;
+  return isAsked && isAnyhow && key === undefined && event.body === undefined && isMany === undefined;
+}
+
+/** As the table says; these two are nearly all that is written. */
+function encodePlainGrant(event: GrantEvent): EventRecord {
+  const { lease, resource, addressId, holder, request, ttlMs, clamped, deadlineMs } = event;
+  const by = encodeHolder(holder);
+  return [LEASE_DOMAIN, 'LeaseGranted', 2, lease, resource, addressId, by, request, ttlMs, clamped, deadlineMs];
+}
+
+function encodeEnd({
+  lease,
+  end,
+  atMs,
+  reason,
+  coolingUntilMs,
+}: Extract<LeaseEvent, { type: 'LeaseEnded' }>): EventRecord {
+  if (coolingUntilMs !== undefined)
+    return [LEASE_DOMAIN, 'LeaseEnded', 2, lease, end, atMs, reason ?? null, coolingUntilMs];
+  if (reason !== undefined) return [LEASE_DOMAIN, 'LeaseEnded', 2, lease, end, atMs, reason];
+  return [LEASE_DOMAIN, 'LeaseEnded', 2, lease, end, atMs];
 }
 
 /** Throws on what this build doesn't know. */

@@ -5,7 +5,7 @@ import type { RefusedReason } from '../../protocol/codes.ts';
 import { NAME_LENGTH_MAX } from '../../protocol/limits.ts';
 import { type ProblemExtras, problemResponse } from '../../protocol/problems.ts';
 import type { Caller } from '../admin/operation.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice, Refused } from './commands.ts';
 import type { Holder, Owner } from './holder.ts';
 import type { LeaseState } from './state.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PAIR_STATES } from '../../protocol/codes.ts';
-import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
+import { Coordinator } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import { Replica } from '../coordinator/replica.ts';
 import { recordsOf } from '../testing/coordinator-bench.ts';
 import { LeaseBench } from '../testing/lease-bench.ts';

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { problemResponse } from '../../protocol/problems.ts';
 import { type Operation, operation } from '../admin/operation.ts';
 import { answerOf, idSchema, json, lookAt, rejection, unknown } from '../admin/requests.ts';
-import type { DomainPort } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import { CDN_HOST_EXPECTED, isCdnHost } from './cdn-host.ts';
 import {
   REDIRECTS_MAX,

@@ -2,8 +2,10 @@
  * What choosing costs in a pool of a million against one of a hundred: for each strategy, with a condition that is known
  * already (choose, grant, release: `setStatus` and `usageChanged` twice) and with one that is seen for the first time.
  *
- *     npx tsc -p server/testing && node dist/server/testing/choose-bench.js
+ *     npx tsc -p server/testing && node dist/server/testing/choose-bench.js [--json FILE]
  */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { STRATEGIES, type Strategy } from '../../protocol/codes.ts';
 import type { Where } from '../../protocol/where.ts';
 import { type PairStatus, type PoolAddress, ResourcePool } from '../lease/resource-pool.ts';
@@ -124,6 +126,8 @@ function print(...cells: readonly string[]): void {
   );
 }
 
+const { values } = parseArgs({ options: { json: { type: 'string' } } });
+const rows: { strategy: Strategy; smallNs: number; largeNs: number; firstMs: number }[] = [];
 const [smallAddresses, largeAddresses] = [addressesOf(SMALL_POOL), addressesOf(LARGE_POOL)];
 
 print(`seed ${SEED}`, `pool ${SMALL_POOL}`, `pool ${LARGE_POOL}`, 'ratio', 'first in large');
@@ -136,6 +140,7 @@ for (const strategy of STRATEGIES) {
     return fastest(() => cyclesMs(bench, strategy, CYCLES));
   });
   const [smallNs, largeNs] = [smallMs!, largeMs!].map((ms) => (ms / CYCLES) * 1e6);
+  rows.push({ strategy, smallNs: smallNs!, largeNs: largeNs!, firstMs });
   print(
     strategy,
     `${smallNs!.toFixed(0)} ns`,
@@ -150,3 +155,4 @@ for (const [name, whereOf] of Object.entries(FIRST_SEEN)) {
   const ms = fastest((round) => firstSeenMs(large, whereOf(round)));
   print(name, '', `${ms.toFixed(2)} ms`, `${((ms * 1e6) / LARGE_POOL).toFixed(2)} ns`);
 }
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(rows));

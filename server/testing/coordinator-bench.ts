@@ -1,6 +1,7 @@
 import { Packr } from 'msgpackr';
-import { Coordinator, type DomainPort, type Failure } from '../coordinator/coordinator.ts';
+import { Coordinator, type Failure } from '../coordinator/coordinator.ts';
 import type { EventRecord } from '../coordinator/domain.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import type { Batch } from '../coordinator/event-log.ts';
 import { Replica } from '../coordinator/replica.ts';
 import { type BenchAnswers, type BenchCommand, type BenchState, benchDomain } from './bench-domain.ts';

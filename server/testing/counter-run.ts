@@ -1,4 +1,5 @@
-import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
+import { Coordinator } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import { Replica } from '../coordinator/replica.ts';
 import type { CounterAnswers, CounterCommand } from '../counters/commands.ts';
 import { counterDomain } from '../counters/counter-domain.ts';

@@ -3,7 +3,8 @@
  * snapshots are measured on. The same seed makes the same folder, but for ids and times.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { Coordinator, type DomainPort } from '../coordinator/coordinator.ts';
+import { Coordinator } from '../coordinator/coordinator.ts';
+import type { DomainPort } from '../coordinator/domain-port.ts';
 import { makeDataFolder, nodeDisk } from '../journal/disk.ts';
 import { type Journal, openJournal } from '../journal/journal.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';

@@ -4,9 +4,10 @@
  * the page cache, as they are after a crash of the process.
  *
  *     npm run bench:recovery -- [--leases 1000000] [--runs 5] [--addresses 21000] [--resources-each 50] [--dir FOLDER]
+ *         [--json FILE]
  */
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -47,6 +48,8 @@ const { values } = parseArgs({
     'resources-each': { type: 'string', default: String(MILLION_LEASES.resourcesEach) },
     runs: { type: 'string', default: '5' },
     dir: { type: 'string', default: tmpdir() },
+    /** Where the rows are written, too. */
+    json: { type: 'string' },
     /** One recovery of this folder, told as JSON: what the runs are. */
     recover: { type: 'string' },
   },
@@ -76,6 +79,7 @@ async function compare(): Promise<void> {
       ),
     ];
     print(rows);
+    if (values.json !== undefined) await writeFile(values.json, JSON.stringify(rows));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -7,9 +7,10 @@
  * leaves the disk out of both.
  *
  *     npm run bench:snapshot -- [--leases 1000000] [--seconds 240] [--rate 300] [--sessions 50] [--dir FOLDER]
+ *         [--no-spinner] [--json FILE]
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { constants, cpus, loadavg, setPriority, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -54,6 +55,10 @@ const { values } = parseArgs({
     /** A folder that is there already, made by an earlier run with `--keep`. */
     folder: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    /** Leaves out the control. */
+    'no-spinner': { type: 'boolean', default: false },
+    /** Where the figures are written, too. */
+    json: { type: 'string' },
     /** LoadOptions: what the process that loads is told. */
     load: { type: 'string' },
   },
@@ -79,6 +84,7 @@ async function compare(): Promise<void> {
         ['snapshot', whileSnapshotsAreTaken],
         ['spinner', whileSpinning],
       ] as const) {
+        if (beside === 'spinner' && values['no-spinner']) continue;
         say(`${name}, ${beside}`);
         rows.push([`${name}, ${beside}`, await run(dir, load)]);
         print(rows.slice(-1));
@@ -86,6 +92,7 @@ async function compare(): Promise<void> {
     }
     say(`load of the machine at the end: ${loadavg()[0]!.toFixed(2)}`);
     print(rows);
+    if (values.json !== undefined) await writeFile(values.json, JSON.stringify(rows.map(figuresOf).map(summary)));
   } finally {
     if (values.folder === undefined && !values.keep) await rm(dir, { recursive: true, force: true });
     else say(`kept: --folder ${dir}`);
@@ -175,24 +182,43 @@ async function measured(
   return samples;
 }
 
+interface Figures {
+  readonly name: string;
+  /** Milliseconds, sorted. */
+  readonly without: readonly number[];
+  readonly within: readonly number[];
+  /** Of the p99 over all; and of each pair, sorted. */
+  readonly ratio: number;
+  readonly pairs: readonly number[];
+}
+
+function figuresOf([name, { samples, busy }]: readonly [string, Measured]): Figures {
+  const overlaps = ([sentMs, tookMs]: Sample) =>
+    busy.some(({ fromMs, toMs }) => sentMs + tookMs >= fromMs && sentMs <= toMs);
+  const within = sortedTimes(samples.filter(overlaps));
+  const without = sortedTimes(samples.filter((sample) => !overlaps(sample)));
+  const pairs = ratiosOfP99(samples, busy).sort((one, other) => one - other);
+  return { name, without, within, ratio: quantile(within, 0.99) / quantile(without, 0.99), pairs };
+}
+
 function print(rows: readonly (readonly [string, Measured])[]): void {
   say('');
   line('p50 / p99 / p99.9 in ms', 'without', 'with', 'requests', 'ratio of p99', 'median of pairs', 'pairs');
-  for (const [name, { samples, busy }] of rows) {
-    const overlaps = ([sentMs, tookMs]: Sample) =>
-      busy.some(({ fromMs, toMs }) => sentMs + tookMs >= fromMs && sentMs <= toMs);
-    const within = sortedTimes(samples.filter(overlaps));
-    const without = sortedTimes(samples.filter((sample) => !overlaps(sample)));
+  for (const { name, without, within, ratio, pairs } of rows.map(figuresOf)) {
     if (within.length === 0 || without.length === 0) say(`${name}: nothing to compare, let it run for longer`);
-    const ratio = quantile(within, 0.99) / quantile(without, 0.99);
     const figures = [without, within].map((sorted) =>
       [0.5, 0.99, 0.999].map((share) => quantile(sorted, share).toFixed(2)).join(' / '),
     );
-    const pairs = ratiosOfP99(samples, busy).sort((one, other) => one - other);
-    const median = quantile(pairs, 0.5).toFixed(2);
     const requests = `${without.length}, ${within.length}`;
+    const median = quantile(pairs, 0.5).toFixed(2);
     line(name, ...figures, requests, ratio.toFixed(2), median, pairs.map((pair) => pair.toFixed(2)).join(' '));
   }
+}
+
+/** Without the samples themselves. */
+function summary({ name, without, within, ratio, pairs }: Figures): object {
+  const [withoutMs, withinMs] = [without, within].map((sorted) => quantile(sorted, 0.99));
+  return { name, p99WithoutMs: withoutMs, p99WithinMs: withinMs, ratio, pairs };
 }
 
 /** Of each busy span that came to its end, against the quiet one before it. */

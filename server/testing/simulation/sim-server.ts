@@ -1,5 +1,6 @@
 import type { AddressRecord } from '../../../protocol/frames.ts';
-import { Coordinator, type DomainPort, type Failure } from '../../coordinator/coordinator.ts';
+import { Coordinator, type Failure } from '../../coordinator/coordinator.ts';
+import type { DomainPort } from '../../coordinator/domain-port.ts';
 import type { Replica } from '../../coordinator/replica.ts';
 import type { Clock, Scheduler } from '../../coordinator/scheduler.ts';
 import { counterDomain } from '../../counters/counter-domain.ts';

@@ -1,0 +1,28 @@
+import type { Row } from './row.ts';
+import { choose } from './rows/choose.ts';
+import { cycle } from './rows/cycle.ts';
+import { generator } from './rows/generator.ts';
+import { pipelined } from './rows/pipelined.ts';
+import { recovery } from './rows/recovery.ts';
+import { reverse } from './rows/reverse.ts';
+import { scaleRows } from './rows/scale-rows.ts';
+import { sessionsSweep } from './rows/sessions-sweep.ts';
+import { single } from './rows/single.ts';
+import { snapshot } from './rows/snapshot.ts';
+
+/** What `npm run bench` runs, in this order. */
+export const ROWS: readonly Row[] = [
+  generator,
+  cycle(50),
+  cycle(500),
+  pipelined,
+  single,
+  choose,
+  recovery,
+  snapshot,
+  ...scaleRows,
+  reverse,
+];
+
+/** Run for the picture only, or by name. */
+export const ROWS_FOR_PLOT: readonly Row[] = [sessionsSweep];

@@ -1,0 +1,87 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Gathering } from './gathering.ts';
+
+describe('Gathering', () => {
+  let gathering: Gathering;
+  let nowMs: number;
+
+  beforeEach(() => {
+    gathering = new Gathering();
+    nowMs = 1_000;
+  });
+
+  /** A commit through which the loop has worked for `busyMs` of `tookMs`; answers leave with it. */
+  function commit(tookMs: number, busyMs: number, answers: number): boolean {
+    gathering.commitBegins(nowMs);
+    gathering.worked(nowMs + busyMs);
+    nowMs += tookMs;
+    const isGathering = gathering.commitEnded(nowMs);
+    gathering.answersLeft(answers);
+    return isGathering;
+  }
+
+  function come(requests: number): void {
+    for (let count = 0; count < requests; count += 1) gathering.requestCame();
+  }
+
+  /** The next turn, `afterMs` later. */
+  function looksAgain(afterMs = 0.01): boolean {
+    nowMs += afterMs;
+    return gathering.isWorthALook(nowMs);
+  }
+
+  it('does not gather beside a disk that is faster than the work', () => {
+    expect(commit(0.1, 0.1, 25)).toBe(false);
+    expect(looksAgain()).toBe(false);
+  });
+
+  it('waits for what the answers bring where the loop stood idle', () => {
+    expect(commit(1, 0.2, 50)).toBe(true);
+    expect(looksAgain()).toBe(true);
+    come(30);
+    expect(looksAgain()).toBe(true);
+    come(19);
+    expect(looksAgain()).toBe(true);
+    come(1);
+    expect(looksAgain()).toBe(false);
+  });
+
+  it('waits no longer where a look brings nothing new', () => {
+    commit(1, 0.2, 50);
+    expect(looksAgain()).toBe(true);
+    come(10);
+    expect(looksAgain()).toBe(true);
+    expect(looksAgain()).toBe(false);
+  });
+
+  it('waits no longer than the commit took', () => {
+    commit(1, 0.2, 5_000);
+    expect(looksAgain()).toBe(true);
+    for (let look = 0; look < 9; look += 1) {
+      come(1);
+      expect(looksAgain(0.1)).toBe(true);
+    }
+    come(1);
+    expect(looksAgain(0.1)).toBe(false);
+  });
+
+  it('is never asked to wait by a single client that has asked again', () => {
+    commit(1, 0, 1);
+    come(1);
+    expect(looksAgain()).toBe(false);
+  });
+
+  it('gives up gathering where that took longer than the commit, and comes back to it', () => {
+    commit(1, 0, 50);
+    for (let look = 0; look < 3; look += 1) {
+      come(10);
+      looksAgain(0.3);
+    }
+    nowMs += 0.5;
+    expect(commit(1, 0, 50)).toBe(false);
+    let commits = 0;
+    while (!commit(1, 0, 50)) commits += 1;
+    expect(commits).toBeGreaterThan(0);
+    expect(commits).toBeLessThan(10);
+  });
+});

@@ -1,0 +1,74 @@
+/** How much less the last gathering counts with each commit without one. */
+const FADING = 0.9;
+
+/**
+ * Whether the next commit waits for another look at what clients send.
+ *
+ * Answers that leave with a commit are followed by what their receivers ask next, moments later. A disk that is faster than
+ * the work on all that is best kept busy beside it: the next commit begins with whatever is there. A slower disk would then
+ * have half of the clients in each commit, and need two for what one could hold: so where the loop stood idle for the most of
+ * a commit, the next one waits until as many requests have come as answers have left; but no longer than a commit takes, and
+ * only while each look brings something new.
+ */
+export class Gathering {
+  #isGathering = false;
+  #beganMs = 0;
+  #tookMs = 0;
+  /** End of the last commit. */
+  #endedMs = 0;
+  /** When the loop last had something to do. */
+  #workedMs = 0;
+  /** From the end of a commit to the next, where that one gathered. */
+  #gatheringMs = 0;
+  /** Requests that may be under way, as answers have left. */
+  #expected = 0;
+  #came = 0;
+  #cameBefore = 0;
+  /** Looks since the end of the commit. */
+  #looks = 0;
+
+  /** Decides whether what comes until `answersLeft` is waited for. To be asked when a commit has ended. */
+  commitEnded(nowMs: number): boolean {
+    this.#tookMs = nowMs - this.#beganMs;
+    const idleMs = nowMs - Math.max(this.#beganMs, this.#workedMs);
+    this.#isGathering = idleMs > this.#tookMs / 2 && this.#gatheringMs < this.#tookMs;
+    if (!this.#isGathering) this.#gatheringMs *= FADING;
+    this.#endedMs = nowMs;
+    this.#workedMs = nowMs;
+    this.#expected = 0;
+    this.#came = 0;
+    this.#cameBefore = 0;
+    this.#looks = 0;
+    return this.#isGathering;
+  }
+
+  /** So many outputs have left with the commit that has just ended. */
+  answersLeft(count: number): void {
+    this.#expected = count;
+  }
+
+  /** A request that will be part of the next commit. */
+  requestCame(): void {
+    this.#came += 1;
+  }
+
+  worked(nowMs: number): void {
+    this.#workedMs = nowMs;
+  }
+
+  /** Whether to look once more before the next commit begins. To be asked once in each turn of the loop. */
+  isWorthALook(nowMs: number): boolean {
+    if (!this.#isGathering) return false;
+    const hasNews = this.#came > this.#cameBefore;
+    this.#cameBefore = this.#came;
+    this.#looks += 1;
+    // The first turn may be that in which the commit ended: nothing was read since.
+    return this.#came < this.#expected && (hasNews || this.#looks === 1) && nowMs - this.#endedMs < this.#tookMs;
+  }
+
+  commitBegins(nowMs: number): void {
+    if (this.#isGathering) this.#gatheringMs = nowMs - this.#endedMs;
+    this.#isGathering = false;
+    this.#beganMs = nowMs;
+  }
+}
