@@ -64,7 +64,9 @@ const NOT_ANSWER_TIME = new Set(['wait']);
 
 export function reportOf(facts: RunFacts): Report {
   const { scenario, says, seconds, variables, machine, metrics, checks, endChecks, exitCode } = facts;
-  const firstSecond = Math.min(...facts.timeline.map(({ second }) => second), Math.floor(facts.startedAtMs / 1_000));
+  const answered = facts.timeline.map(({ second }) => second);
+  // Artillery takes a few seconds before it begins.
+  const firstSecond = answered.length === 0 ? Math.floor(facts.startedAtMs / 1_000) : Math.min(...answered);
   const ends = endChecks.map(({ name, value, expected }) => ({
     expression: `${name} == ${expected}`,
     strict: true,
