@@ -11,11 +11,12 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, connect as dial } from 'node:net';
+import { connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
+import { freePort } from './free-port.ts';
 
 const CONNECTIONS = 50;
 const READY_MS_MAX = 20_000;
@@ -54,17 +55,6 @@ const children: ChildProcess[] = [];
 function start(command: string, args: readonly string[], folder: string): void {
   const out = openSync(join(folder, `${children.length}.log`), 'w');
   children.push(spawn(command, args, { cwd: folder, stdio: ['ignore', out, out] }));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const probe = createServer();
-    probe.once('error', fail);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === 'object' && address ? done(address.port) : fail(new Error('no port'))));
-    });
-  });
 }
 
 async function listening(port: number): Promise<void> {

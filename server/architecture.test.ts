@@ -214,9 +214,14 @@ describe('our sources', () => {
 
 function pathsIn(folder: string): string[] {
   if (!existsSync(resolve(ROOT, folder))) return [];
-  const names = readdirSync(resolve(ROOT, folder), { recursive: true, encoding: 'utf8' }).sort();
-  const paths = names.map((name) => `${folder}/${name.replaceAll('\\', '/')}`);
-  return paths.filter((path) => path.endsWith('.ts') && !/\/(node_modules|dist)\//.test(path));
+  const entries = readdirSync(resolve(ROOT, folder), { withFileTypes: true });
+  const paths = entries.flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    // What is installed is not gone through at all: half a gigabyte in loadtest/.
+    if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === 'dist' ? [] : pathsIn(path);
+    return path.endsWith('.ts') ? [path] : [];
+  });
+  return paths.sort();
 }
 
 describe('the import rule', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { freePort, isInstalled, Program } from '../processes.ts';
+import { freePort } from '../../free-port.ts';
+import { isInstalled, Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 
 const PROGRAM = 'etcd';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { freePort, Program } from '../processes.ts';
+import { freePort } from '../../free-port.ts';
+import { Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 import { uwsMissing } from './uws-missing.ts';
 

@@ -1,4 +1,5 @@
-import { freePort, isInstalled, Program } from '../processes.ts';
+import { freePort } from '../../free-port.ts';
+import { isInstalled, Program } from '../processes.ts';
 import type { Contestant } from './contestant.ts';
 
 const PROGRAM = 'redis-server';
