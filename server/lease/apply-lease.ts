@@ -2,7 +2,6 @@ import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
 import { type Address, ensurePair } from './address.ts';
 import { removeWaiter, serve, whereOf } from './apply-waiting.ts';
 import { collectorOf } from './collectors.ts';
-import { endedLease } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
 import { existing } from './existing.ts';
 import { HolderKeys, holderName } from './idempotency.ts';
@@ -195,14 +194,18 @@ const END_INTERVAL_SHARE = 0.1;
 
 export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): void {
   const { end, reason, atMs, coolingUntilMs } = event;
-  const live = existing(state.leases, event.lease);
-  const lease = endedLease(live, end, atMs);
+  const lease = existing(state.leases, event.lease);
   const address = existing(state.addresses, lease.addressId);
   const resource = ensureResource(state, lease.resource);
-  unindexLease(state, live);
-  if (lease.holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
-    const session = existing(state.sessions, lease.holder.session);
-    const ended = { lease: lease.token, resource: lease.resource, end };
+  const { token, holder } = lease;
+  const key = lease.terms?.key;
+  // Nobody asks for one of this process any more: its holder has said all it had to say.
+  if (!event.isEphemeral) state.ended.add(lease, end, atMs);
+  // From here on its row says nothing.
+  unindexLease(state, lease);
+  if (holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
+    const session = existing(state.sessions, holder.session);
+    const ended = { lease: token, resource: resource.id, end };
     session.unaskedEnds.push(reason === undefined ? ended : { ...ended, reason });
     if (session.unaskedEnds.length > UNASKED_ENDS_MAX) session.unaskedEnds.shift();
   }
@@ -211,10 +214,7 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
     pair.coolingUntilMs = coolingUntilMs;
     armRest(state, pair);
   }
-  const key = lease.terms?.key;
-  if (key !== undefined) state.keys.get(holderName(lease.holder))?.ended(key, lease.token, atMs);
-  // Nobody asks for it any more: its holder has said all it had to say.
-  if (!event.isEphemeral) state.ended.add(lease);
+  if (key !== undefined) state.keys.get(holderName(holder))?.ended(key, token, atMs);
   if (resource.lastEndMs !== undefined) {
     const intervalMs = Math.max(0, atMs - resource.lastEndMs);
     const meanMs = resource.endIntervalMs ?? intervalMs;

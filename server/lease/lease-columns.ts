@@ -6,8 +6,9 @@
 
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
+import { BANNED, CLAMPED, SETTLED } from './lease-fields.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
-import { BANNED, CLAMPED, type LeaseRows, SETTLED } from './lease-rows.ts';
+import type { LeaseRows } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';

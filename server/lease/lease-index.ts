@@ -4,7 +4,8 @@ import { type Address } from './address.ts';
 import { countHeld, tallyFor } from './collectors.ts';
 import { existing } from './existing.ts';
 import { type Holder, isEphemeral } from './holder.ts';
-import type { LeaseFields, LiveLease } from './lease-rows.ts';
+import type { LeaseFields } from './lease-fields.ts';
+import type { LiveLease } from './lease-rows.ts';
 import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
 

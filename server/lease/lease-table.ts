@@ -1,4 +1,5 @@
-import { type LeaseFields, LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
+import type { LeaseFields } from './lease-fields.ts';
+import { LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
 
 const SLOTS_MIN = 64;
 

@@ -88,7 +88,7 @@ export class SlotColumns<A extends PoolAddress> {
   /** The day has turned since `rpw` was read of all. */
   isRpwStale = false;
 
-  readonly #slots = new SlotTable((slot) => this.addresses[slot]!.id);
+  readonly #slots = new AddressSlots(this.addresses);
   readonly #freeSlots: number[] = [];
 
   get size(): number {
@@ -208,6 +208,20 @@ export class SlotColumns<A extends PoolAddress> {
     this.labelsCodes = extended(new Uint32Array(slots), this.labelsCodes);
     this.hashes = extended(new Uint32Array(slots), this.hashes);
     this.otherHashes = extended(new Uint32Array(slots), this.otherHashes);
+  }
+}
+
+/** In which slot each address stands, by its id. */
+class AddressSlots extends SlotTable {
+  readonly #addresses: readonly (PoolAddress | undefined)[];
+
+  constructor(addresses: readonly (PoolAddress | undefined)[]) {
+    super();
+    this.#addresses = addresses;
+  }
+
+  protected override idOf(slot: number): number {
+    return this.#addresses[slot]!.id;
   }
 }
 

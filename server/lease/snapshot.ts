@@ -8,7 +8,6 @@ import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
 import { refreshPolicy } from './apply-policy.ts';
 import { ensureCollector } from './collectors.ts';
-import { endedLease } from './ended-leases.ts';
 import { existing } from './existing.ts';
 import { encodeOwner } from './holder.ts';
 import { encodeLeases, restoreLeases } from './lease-columns.ts';
@@ -132,7 +131,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
     case 'leases':
       return restoreLeases(state, record);
     case 'ended': {
-      state.ended.add(endedLease(decodeLease(state, record[2]), record[3], record[4]));
+      state.ended.add(decodeLease(state, record[2]), record[3], record[4]);
       return;
     }
     case 'waiter':
