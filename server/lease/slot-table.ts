@@ -1,6 +1,9 @@
 const TABLE_MIN = 64;
 const EMPTY = -1;
-/** 2³² by the golden ratio: ids that follow one another in whatever step come to lie far apart. */
+/** Sixteen ids that follow one another stand together, in one line of the processor's cache: most are asked for in a row. */
+const BLOCK_BITS = 4;
+const BLOCK_LAST = 2 ** BLOCK_BITS - 1;
+/** 2³² by the golden ratio: blocks that follow one another in whatever step come to lie far apart. */
 const SPREAD = 0x9e3779b1;
 
 /**
@@ -68,7 +71,8 @@ export abstract class SlotTable {
   }
 
   #homeOf(id: number): number {
-    return Math.imul(id, SPREAD) >>> (Math.clz32(this.#slots.length) + 1);
+    const block = Math.imul(id >>> BLOCK_BITS, SPREAD) >>> (Math.clz32(this.#slots.length) + 1 + BLOCK_BITS);
+    return (block << BLOCK_BITS) | (id & BLOCK_LAST);
   }
 
   #growTo(length: number): void {
