@@ -1,11 +1,17 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
-import type { LiveLease } from './lease-rows.ts';
+import { type LiveLease, NO_ROW } from './lease-rows.ts';
 import type { Bans, Pair, QuarantineRecord } from './pair.ts';
 import type { PoolAddress } from './resource-pool.ts';
 import { RollingRequests } from './rolling-requests.ts';
 import { endsAtMs } from './state.ts';
 import type { Waiter } from './waiting.ts';
+
+// Of a lease among `#others`: where its fields stand, and how many they are.
+const ROW = 0;
+const RESOURCE = 1;
+const ENDS = 2;
+const FIELDS = 3;
 
 /** One proxy server, with what its pool record carries. */
 export class Address implements PoolAddress {
@@ -18,9 +24,13 @@ export class Address implements PoolAddress {
   readonly #today: { readonly day: number };
   /** Removed from the pool; stays until its last lease has ended. */
   removed = false;
-  readonly #leaseRows: number[] = [];
-  /** Invariant: the resource of the lease in row `#leaseRows[i]` at `2 * i`, and behind it when that lease ends. */
-  readonly #ends: number[] = [];
+  // Row, resource and end of its first lease: as a rule it has no other, and lists would be most of what a grant costs.
+  /** NO_ROW: it has none. */
+  #row = NO_ROW;
+  #resource = 0;
+  #endsAtMs = Infinity;
+  /** Of the others in their order, row, resource and end one behind the other; undefined: there are none. */
+  #others: number[] | undefined;
   /** Of the last lease granted on it; 0: none. */
   lastToken = 0;
   isUnhealthy = false;
@@ -65,18 +75,22 @@ export class Address implements PoolAddress {
   }
 
   get leaseCount(): number {
-    return this.#leaseRows.length;
+    return this.#row === NO_ROW ? 0 : 1 + (this.#others ? this.#others.length / FIELDS : 0);
   }
 
   /** Of its live leases, one per resource at most. */
   get leaseRows(): readonly number[] {
-    return this.#leaseRows;
+    if (this.#row === NO_ROW) return [];
+    const others = this.#others ?? [];
+    return [this.#row, ...others.filter((_, at) => at % FIELDS === ROW)];
   }
 
   /** When the first of its leases ends, or of what is reserved of it for others; undefined: nobody has it. */
   busyUntilMs(collector?: Waiter): number | undefined {
-    let untilMs: number | undefined;
-    for (let at = 1; at < this.#ends.length; at += 2) untilMs = Math.min(untilMs ?? Infinity, this.#ends[at]!);
+    let untilMs = this.#row === NO_ROW ? undefined : this.#endsAtMs;
+    if (this.#others) {
+      for (let at = 0; at < this.#others.length; at += FIELDS) untilMs = Math.min(untilMs!, this.#others[at + ENDS]!);
+    }
     for (const { reservedFor } of this.pairs?.values() ?? []) {
       if (reservedFor && reservedFor !== collector) untilMs = Math.min(untilMs ?? Infinity, reservedFor.untilMs);
     }
@@ -89,36 +103,58 @@ export class Address implements PoolAddress {
 
   /** When the lease that somebody has on it for `resource` ends; undefined: nobody has one. */
   leasedUntilMs(resource: number): number | undefined {
-    for (let at = 0; at < this.#ends.length; at += 2) if (this.#ends[at] === resource) return this.#ends[at + 1];
+    if (this.#row !== NO_ROW && this.#resource === resource) return this.#endsAtMs;
+    if (!this.#others) return undefined;
+    for (let at = 0; at < this.#others.length; at += FIELDS) {
+      if (this.#others[at + RESOURCE] === resource) return this.#others[at + ENDS];
+    }
     return undefined;
   }
 
   /** Whether all its leases are of resources that it serves. */
   servesLeased(): boolean {
-    for (let at = 0; at < this.#ends.length; at += 2) if (!this.serves(this.#ends[at]!)) return false;
+    if (this.#row !== NO_ROW && !this.serves(this.#resource)) return false;
+    if (!this.#others) return true;
+    for (let at = 0; at < this.#others.length; at += FIELDS) {
+      if (!this.serves(this.#others[at + RESOURCE]!)) return false;
+    }
     return true;
   }
 
   addLease(lease: LiveLease): void {
-    this.#leaseRows.push(lease.row);
-    this.#ends.push(lease.resource, endsAtMs(lease));
+    if (this.#row === NO_ROW) this.#setFirst(lease.row, lease.resource, endsAtMs(lease));
+    else {
+      this.#others ??= [];
+      this.#others.push(lease.row, lease.resource, endsAtMs(lease));
+    }
   }
 
   /** `lease`, which is one of its own, ends at another time than before. */
   endChanged(lease: LiveLease): void {
-    this.#ends[2 * this.#placeOf(lease) + 1] = endsAtMs(lease);
+    if (lease.row === this.#row) this.#endsAtMs = endsAtMs(lease);
+    else this.#others![this.#placeOf(lease) + ENDS] = endsAtMs(lease);
   }
 
   removeLease(lease: LiveLease): void {
-    const place = this.#placeOf(lease);
-    this.#leaseRows.splice(place, 1);
-    this.#ends.splice(2 * place, 2);
+    if (lease.row !== this.#row) this.#others!.splice(this.#placeOf(lease), FIELDS);
+    else if (this.#others) {
+      const [row, resource, untilMs] = this.#others.splice(0, FIELDS);
+      this.#setFirst(row!, resource!, untilMs!);
+    } else this.#row = NO_ROW;
+    if (this.#others?.length === 0) this.#others = undefined;
   }
 
+  #setFirst(row: number, resource: number, untilMs: number): void {
+    this.#row = row;
+    this.#resource = resource;
+    this.#endsAtMs = untilMs;
+  }
+
+  /** Among the others. */
   #placeOf({ row, token }: LiveLease): number {
-    const place = this.#leaseRows.indexOf(row);
-    if (place < 0) throw new Error(`lease ${token} isn't one of address ${this.id}`);
-    return place;
+    const { length } = this.#others ?? [];
+    for (let at = 0; at < length; at += FIELDS) if (this.#others![at] === row) return at;
+    throw new Error(`lease ${token} isn't one of address ${this.id}`);
   }
 
   serves(resource: number): boolean {

@@ -2,9 +2,8 @@ import { WAITER_REQUESTS_MAX } from '../../protocol/limits.ts';
 import { type Address, ensurePair } from './address.ts';
 import { removeWaiter, serve, whereOf } from './apply-waiting.ts';
 import { collectorOf } from './collectors.ts';
-import { endedLease } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
-import { existing } from './existing.ts';
+import { existing, missing } from './existing.ts';
 import { HolderKeys, holderName } from './idempotency.ts';
 import {
   armExpiry,
@@ -20,39 +19,38 @@ import {
 } from './lease-index.ts';
 import type { LiveLease } from './lease-rows.ts';
 import { isPlain, pairStatus, refreshAddress, refreshPair, wake } from './pair.ts';
-import {
-  ensureResource,
-  type Lease,
-  type LeaseState,
-  type LeaseTerms,
-  sharedHolder,
-  UNASKED_ENDS_MAX,
-} from './state.ts';
+import { ensureResource, type Lease, type LeaseState, type LeaseTerms, UNASKED_ENDS_MAX } from './state.ts';
 import { noteGrant, noteRequests } from './unwritten-usage.ts';
 
 type Event<Type extends LeaseEvent['type']> = Extract<LeaseEvent, { type: Type }>;
 
+const NO_REQUESTS: readonly number[] = [];
+
 export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): void {
   if (event.lease <= state.lastToken) throw new Error(`token ${event.lease} is not above ${state.lastToken}`);
-  const address = existing(state.addresses, event.addressId);
+  const address = state.addresses.get(event.addressId) ?? missing(event.addressId);
   const resource = ensureResource(state, event.resource);
   const { holder, substituteFor } = event;
+  const session = sessionOf(state, holder);
   state.lastToken = event.lease;
   const waiter = event.waiter === undefined ? undefined : state.waiters.get(event.waiter);
   // The first lease of a count takes the waiter away, and with it what was reserved for it.
   if (waiter) removeWaiter(state, waiter);
   // Before the grant's own request is counted: by what the condition saw.
-  const collector = substituteFor === undefined ? collectorOf(state, holder) : undefined;
-  if (collector) serve(state, collector, resource, address);
+  if (substituteFor === undefined) {
+    const collector = session ? session.collector : collectorOf(state, holder);
+    if (collector) serve(state, collector, resource, address);
+  }
   if (event.strategy === undefined) resource.pool.known(whereOf(state, resource, event.where))?.advance(address);
   address.lastToken = event.lease;
-  indexLease(state, {
+  const lease = {
     token: event.lease,
     resource: event.resource,
     addressId: event.addressId,
-    holder: sharedHolder(state, holder),
+    // A million leases come with a million copies: those of a session share its own.
+    holder: session ? session.holder : holder,
     request: event.request,
-    otherRequests: event.otherRequests ?? [],
+    otherRequests: event.otherRequests ?? NO_REQUESTS,
     ttlMs: event.ttlMs,
     clamped: event.clamped,
     deadlineMs: event.deadlineMs,
@@ -62,7 +60,8 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     isBanned: false,
     requests: 1,
     settled: false,
-  });
+  };
+  indexLease(state, lease, { address, resource, session });
   if (substituteFor === undefined) {
     resource.grants += 1;
     resource.lastGrantMs = event.deadlineMs - event.ttlMs;
@@ -123,7 +122,7 @@ export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnou
 function endChanged(state: LeaseState, lease: LiveLease): void {
   const address = existing(state.addresses, lease.addressId);
   address.endChanged(lease);
-  armExpiry(state, lease);
+  armExpiry(state, lease, ensureResource(state, lease.resource));
   if (state.isReplaying) return;
   // On probation every pair of the address waits for it.
   const resources = address.probationAfter === undefined ? [lease.resource] : address.resourceIds;
@@ -195,14 +194,18 @@ const END_INTERVAL_SHARE = 0.1;
 
 export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): void {
   const { end, reason, atMs, coolingUntilMs } = event;
-  const live = existing(state.leases, event.lease);
-  const lease = endedLease(live, end, atMs);
-  const address = existing(state.addresses, lease.addressId);
+  const lease = state.leases.get(event.lease) ?? missing(event.lease);
+  const address = state.addresses.get(lease.addressId) ?? missing(lease.addressId);
   const resource = ensureResource(state, lease.resource);
-  unindexLease(state, live);
-  if (lease.holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
-    const session = existing(state.sessions, lease.holder.session);
-    const ended = { lease: lease.token, resource: lease.resource, end };
+  const { token, holder } = lease;
+  const key = lease.terms?.key;
+  // Nobody asks for one of this process any more: its holder has said all it had to say.
+  if (!event.isEphemeral) state.ended.add(lease, end, atMs);
+  // From here on its row says nothing.
+  unindexLease(state, lease, address, resource);
+  if (holder.kind === 'session' && (end === 'expired' || end === 'revoked')) {
+    const session = existing(state.sessions, holder.session);
+    const ended = { lease: token, resource: resource.id, end };
     session.unaskedEnds.push(reason === undefined ? ended : { ...ended, reason });
     if (session.unaskedEnds.length > UNASKED_ENDS_MAX) session.unaskedEnds.shift();
   }
@@ -211,10 +214,7 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
     pair.coolingUntilMs = coolingUntilMs;
     armRest(state, pair);
   }
-  const key = lease.terms?.key;
-  if (key !== undefined) state.keys.get(holderName(lease.holder))?.ended(key, lease.token, atMs);
-  // Nobody asks for it any more: its holder has said all it had to say.
-  if (!event.isEphemeral) state.ended.add(lease);
+  if (key !== undefined) state.keys.get(holderName(holder))?.ended(key, token, atMs);
   if (resource.lastEndMs !== undefined) {
     const intervalMs = Math.max(0, atMs - resource.lastEndMs);
     const meanMs = resource.endIntervalMs ?? intervalMs;
@@ -224,7 +224,7 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
   // Whatever becomes of the address: where a bound of the resource was in the way, it may not be any more.
   wake(state, resource);
   if (forgetIfGone(state, address)) return;
-  leasesChanged(state, address, resource.id);
+  leasesChanged(state, address, resource);
   usageChanged(state, address);
 }
 

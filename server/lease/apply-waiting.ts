@@ -62,7 +62,7 @@ export function applyWaitEvent(state: LeaseState, event: WaitEvent): void {
       waiter.reserved.add(address);
       waiter.resource.queue.reservedCount += 1;
       countHeld(state, waiter.session.tally, waiter.resource, 1);
-      return leasesChanged(state, address, waiter.resource.id);
+      return leasesChanged(state, address, waiter.resource);
     }
     case 'ReservationsDropped': {
       const waiter = existing(state.waiters, event.waiter);
@@ -164,7 +164,7 @@ export function unreserve(state: LeaseState, waiter: Waiter, address: Address): 
     pair.reservedFor = undefined;
     if (isPlain(pair)) address.pairs!.delete(resource.id);
   }
-  leasesChanged(state, address, resource.id);
+  leasesChanged(state, address, resource);
 }
 
 export function serve(state: LeaseState, collector: Collector, resource: Resource, address: Address): void {

@@ -77,7 +77,7 @@ export class ConditionIndex<A extends PoolAddress> {
   }
 
   #update(slot: number): void {
-    for (const order of this.#orders.values()) order.update(slot);
+    if (this.#orders.size > 0) for (const order of this.#orders.values()) order.update(slot);
     this.#weights?.update(slot);
   }
 }

@@ -86,7 +86,7 @@ export class PoolCondition<A extends PoolAddress> implements Condition<A> {
   choose(choice: Choice): A[] {
     const { columns } = this.#host;
     const index = this.#host.indexOf(this);
-    const slots = chooseSlots({ columns, index, cursor: this.#cursor, ring: () => this.#host.ring() }, choice);
+    const slots = chooseSlots({ columns, index, cursor: this.#cursor, host: this.#host }, choice);
     return slots.map((slot) => columns.addresses[slot]!);
   }
 

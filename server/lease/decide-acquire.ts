@@ -58,7 +58,7 @@ export function acquire(state: LeaseState, command: AcquireLease, context: Decis
       key,
       body,
       isMany: command.count === undefined ? undefined : true,
-      ...(isProcess ? { isEphemeral: true } : undefined),
+      isEphemeral: isProcess ? true : undefined,
     },
     { ttlMs, clamped },
   );

@@ -8,7 +8,7 @@ import { banEvents } from './decide-pair.ts';
 import { ENDED_LEASES_MS } from './ended-leases.ts';
 import type { LeaseEvent } from './events.ts';
 import { durabilityOf, type Holder, isEphemeral, isSameHolder } from './holder.ts';
-import { LeaseEnds } from './lease-ends.ts';
+import { endOf, LeaseEnds } from './lease-ends.ts';
 import { endsAtMs, type Lease, type LeaseState, policyOf } from './state.ts';
 import { storageFull } from './storage.ts';
 import { usageEvents } from './unwritten-usage.ts';
@@ -57,15 +57,21 @@ export function release(state: LeaseState, command: ReleaseLease, context: Decis
   const { nowMs } = context;
   const lease = find(state, command.lease, command.holder, nowMs);
   if ('type' in lease) return { events: [], answer: lease };
-  const ends = new LeaseEnds(state, nowMs);
-  if (lease.end === undefined) ends.add(lease, { end: 'released' });
-  const isReleased = lease.end === 'released' || (lease.end === undefined && endsAtMs(lease) > nowMs);
+  const reported = reportEvents(state, lease, command, context);
+  if (lease.end !== undefined) {
+    return { events: reported, answer: lease.end === 'released' ? RELEASED : lost(lease.token) };
+  }
+  const { events, notice } = endOf(state, lease, RELEASE, nowMs);
   return {
-    events: [...reportEvents(state, lease, command, context), ...ends.events],
-    notices: ends.notices,
-    answer: isReleased ? { type: 'released' } : lost(lease.token),
+    events: reported.length > 0 ? [...reported, ...events] : events,
+    notices: notice && [notice],
+    answer: endsAtMs(lease) > nowMs ? RELEASED : lost(lease.token),
   };
 }
+
+const RELEASE = { end: 'released' } as const;
+const RELEASED = { type: 'released' } as const;
+const NO_EVENTS: readonly LeaseEvent[] = [];
 
 export function report(state: LeaseState, command: ReportLease, context: DecisionContext): LeaseDecision {
   const lease = find(state, command.lease, command.holder, context.nowMs);
@@ -78,8 +84,8 @@ function reportEvents(
   lease: Lease,
   { outcome, requests }: ReleaseLease | ReportLease,
   { nowMs, utcMs }: DecisionContext,
-): LeaseEvent[] {
-  if (outcome === undefined && requests === undefined) return [];
+): readonly LeaseEvent[] {
+  if (outcome === undefined && requests === undefined) return NO_EVENTS;
   const bans = outcome === 'banned' && !lease.isBanned ? banEvents(state, lease, nowMs) : [];
   const reported = { type: 'LeaseReported', lease: lease.token, outcome, requests, ...durabilityOf(lease) } as const;
   const proven = outcome === 'ok' && isEphemeral(lease) ? probationEvents(state, lease) : [];

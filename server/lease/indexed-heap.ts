@@ -78,6 +78,7 @@ export class IndexedHeap<Item> {
     }
     const index = this.#indexes[handle]!;
     const before = this.#keys[index]!;
+    if (key === before) return;
     this.#keys[index] = key;
     if (key < before) this.#siftUp(index);
     else this.#siftDown(index);
@@ -85,6 +86,8 @@ export class IndexedHeap<Item> {
 
   /** Does nothing where `item` isn't in the heap. */
   delete(item: Item): void {
+    // Most heaps of what is rare are empty, and then the item needn't be asked.
+    if (this.#size === 0) return;
     const handle = this.#place.get(item);
     if (handle === NOT_IN_HEAP) return;
     this.#place.set(item, NOT_IN_HEAP);

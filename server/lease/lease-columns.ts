@@ -6,13 +6,14 @@
 
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
+import { BANNED, CLAMPED, SETTLED } from './lease-fields.ts';
 import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
-import { BANNED, CLAMPED, type LeaseRows, SETTLED } from './lease-rows.ts';
+import type { LeaseRows } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { type LeaseState, type Session, sharedHolder } from './state.ts';
+import { ensureResource, type LeaseState, type Session, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number. */
 const LEASES_PER_RECORD = 8_192;
@@ -206,7 +207,8 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
       const session = sessions[heldBy[index]!];
       rows.holders[row] = holders[heldBy[index]!]!;
       state.restored.put(ranks[index]!, tokens[index]!, row, session);
-      linkLease(state, rows.at(row), address, session);
+      const resource = ensureResource(state, columns.resources[index]!);
+      linkLease(state, rows.at(row), { address, resource, session });
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);

@@ -7,16 +7,16 @@ import { Replica } from '../coordinator/replica.ts';
 import { recordsOf } from '../testing/coordinator-bench.ts';
 import { LeaseBench } from '../testing/lease-bench.ts';
 import { LeaseDriver } from '../testing/lease-driver.ts';
+import { known } from '../testing/lease-fields.ts';
 import { checkIndexes } from '../testing/lease-invariants.ts';
 import { MemoryEventLog } from '../testing/memory-event-log.ts';
 import { VirtualClock, VirtualScheduler } from '../testing/virtual-time.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from './commands.ts';
-import { endedLease } from './ended-leases.ts';
 import { leaseRecordsOf } from './lease-columns.ts';
 import { leaseDomain } from './lease-domain.ts';
 import { encodeNumbers } from './number-column.ts';
 import { encodeState } from './snapshot.ts';
-import type { Lease, LeaseState } from './state.ts';
+import type { LeaseState } from './state.ts';
 
 const HOLDER = { kind: 'secret', secretHash: 'x' } as const;
 const POLICY = { ttlMinMs: 200, ttlMaxMs: 7 * 86_400_000 };
@@ -100,7 +100,6 @@ describe('a snapshot', () => {
     const { state } = bench.driver;
     const restored = leaseDomain.create();
     for (const record of leaseDomain.encode(state)) leaseDomain.restore(restored, record);
-    const known = (lease: Lease) => endedLease(lease, 'released', 0);
     expect(Array.from(restored.leases.values(), known)).toEqual(Array.from(state.leases.values(), known));
     expect(new Set(Array.from(state.leases.values(), ({ revoking }) => revoking?.reason)).size).toBe(2);
   });

@@ -22,50 +22,58 @@ export class LeaseEnds {
     this.#nowMs = nowMs;
   }
 
-  /** A lease past its time has ended by that, whatever would end it now. */
   add(lease: Lease, asked: Ending): void {
-    const ending = overdueEnding(lease, this.#nowMs) ?? asked;
-    const reason = ending.end === 'revoked' ? ending.reason : undefined;
-    const untilMs = coolingUntilMs(this.#state, lease, ending.end, this.#nowMs);
-    const { token, resource, addressId, holder } = lease;
-    if (isEphemeral(lease)) {
-      if (untilMs !== undefined) this.events.push({ type: 'CooldownBegan', resource, addressId, untilMs });
-      this.events.push({
-        type: 'LeaseEnded',
-        lease: token,
-        end: ending.end,
-        reason,
-        atMs: this.#nowMs,
-        isEphemeral: true,
-      });
-      const why = ending.end === 'revoked' ? ending.reason : ending.end;
-      if (why === 'released' || why === 'session_lost') return;
-      this.notices.push({ type: 'ProcessLeaseEnded', lease: token, reason: why });
-      return;
+    const { events, notice } = endOf(this.#state, lease, asked, this.#nowMs);
+    this.events.push(...events);
+    if (notice) this.notices.push(notice);
+  }
+}
+
+/** The same of a single lease. One past its time has ended by that, whatever would end it now. */
+export function endOf(
+  state: LeaseState,
+  lease: Lease,
+  asked: Ending,
+  nowMs: number,
+): { readonly events: LeaseEvent[]; readonly notice: LeaseNotice | undefined } {
+  const ending = overdueEnding(lease, nowMs) ?? asked;
+  const untilMs = coolingUntilMs(state, lease, ending.end, nowMs);
+  const { token, resource, addressId } = lease;
+  const isProcess = isEphemeral(lease);
+  const ended: LeaseEvent = {
+    type: 'LeaseEnded',
+    lease: token,
+    end: ending.end,
+    reason: ending.end === 'revoked' ? ending.reason : undefined,
+    atMs: nowMs,
+    coolingUntilMs: isProcess ? undefined : untilMs,
+    isEphemeral: isProcess ? true : undefined,
+  };
+  const rests = isProcess && untilMs !== undefined;
+  return {
+    events: rests ? [{ type: 'CooldownBegan', resource, addressId, untilMs }, ended] : [ended],
+    notice: noticeOf(lease, ending),
+  };
+}
+
+/** Word to the holder, where it didn't ask for the end. */
+function noticeOf({ token, holder }: Lease, ending: Ending): LeaseNotice | undefined {
+  switch (ending.end) {
+    case 'released':
+    case 'session_lost':
+      return undefined;
+    case 'expired':
+      if (holder.kind === 'process') return { type: 'ProcessLeaseEnded', lease: token, reason: 'expired' };
+      return holder.kind === 'session' ? { type: 'LeaseExpired', session: holder.session, lease: token } : undefined;
+    case 'revoked': {
+      const { reason } = ending;
+      if (holder.kind === 'process') return { type: 'ProcessLeaseEnded', lease: token, reason };
+      return holder.kind === 'session'
+        ? { type: 'LeaseRevoked', session: holder.session, lease: token, reason }
+        : undefined;
     }
-    this.events.push({
-      type: 'LeaseEnded',
-      lease: token,
-      end: ending.end,
-      reason,
-      atMs: this.#nowMs,
-      coolingUntilMs: untilMs,
-    });
-    if (holder.kind !== 'session') return;
-    const { session } = holder;
-    switch (ending.end) {
-      case 'expired':
-        this.notices.push({ type: 'LeaseExpired', session, lease: token });
-        return;
-      case 'revoked':
-        this.notices.push({ type: 'LeaseRevoked', session, lease: token, reason: ending.reason });
-        return;
-      case 'released':
-      case 'session_lost':
-        return;
-      default:
-        assertNever(ending);
-    }
+    default:
+      return assertNever(ending);
   }
 }
 

@@ -2,19 +2,26 @@
 import type { RevokeReason } from '../../protocol/codes.ts';
 import { type Address } from './address.ts';
 import { countHeld, tallyFor } from './collectors.ts';
-import { existing } from './existing.ts';
+import { missing } from './existing.ts';
 import { type Holder, isEphemeral } from './holder.ts';
-import type { LeaseFields, LiveLease } from './lease-rows.ts';
-import { type Pair, type QuarantineRecord, refreshAddress, refreshPair, restsUntilMs, wake } from './pair.ts';
+import type { LeaseFields } from './lease-fields.ts';
+import type { LiveLease } from './lease-rows.ts';
+import { type Pair, type QuarantineRecord, refreshAddress, refreshPairOf, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
 
+/** Whom and what a lease is about. */
+export interface LeaseParties {
+  readonly address: Address;
+  readonly resource: Resource;
+  /** Of its holder. */
+  readonly session: Session | undefined;
+}
+
 /** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
-export function indexLease(state: LeaseState, fields: LeaseFields): void {
-  const address = existing(state.addresses, fields.addressId);
-  const session = sessionOf(state, fields.holder);
+export function indexLease(state: LeaseState, fields: LeaseFields, parties: LeaseParties): void {
   const lease = state.leases.add(fields);
-  session?.leases.add(lease);
-  linkLease(state, lease, address, session);
+  parties.session?.leases.add(lease);
+  linkLease(state, lease, parties);
 }
 
 export function leasesOf(state: LeaseState, address: Address): LiveLease[] {
@@ -22,28 +29,27 @@ export function leasesOf(state: LeaseState, address: Address): LiveLease[] {
 }
 
 export function sessionOf(state: LeaseState, holder: Holder): Session | undefined {
-  return holder.kind === 'session' ? existing(state.sessions, holder.session) : undefined;
+  if (holder.kind !== 'session') return undefined;
+  return state.sessions.get(holder.session) ?? missing(holder.session);
 }
 
-/** Into all but those that go by the tokens. `session`: of its holder. */
-export function linkLease(state: LeaseState, lease: LiveLease, address: Address, session: Session | undefined): void {
+/** Into all but those that go by the tokens. */
+export function linkLease(state: LeaseState, lease: LiveLease, { address, resource, session }: LeaseParties): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
   const tally = session ? session.tally : tallyFor(state, lease.holder);
-  countHeld(state, tally, ensureResource(state, lease.resource), 1);
-  leasesChanged(state, address, lease.resource);
+  countHeld(state, tally, resource, 1);
+  leasesChanged(state, address, resource);
   reviewLease(state, address, lease);
   countTtl(state, lease, 1);
-  armExpiry(state, lease);
+  armExpiry(state, lease, resource);
   armNotice(state, lease, session);
 }
 
 /** Takes a lease that ends out of all of them. */
-export function unindexLease(state: LeaseState, lease: LiveLease): void {
-  const address = existing(state.addresses, lease.addressId);
-  const resource = ensureResource(state, lease.resource);
+export function unindexLease(state: LeaseState, lease: LiveLease, address: Address, resource: Resource): void {
   countTtl(state, lease, -1);
   address.removeLease(lease);
   resource.leases.delete(lease);
@@ -57,9 +63,9 @@ export function unindexLease(state: LeaseState, lease: LiveLease): void {
 }
 
 /** An address on probation has one lease at a time, whatever the resource: all its pairs follow. */
-export function leasesChanged(state: LeaseState, address: Address, resource: number): void {
+export function leasesChanged(state: LeaseState, address: Address, resource: Resource): void {
   if (address.probationAfter !== undefined) refreshAddress(state, address);
-  else refreshPair(state, address, resource);
+  else refreshPairOf(state, address, resource);
 }
 
 /** What conditions and strategies read of the address has changed, for every resource that it serves. */
@@ -108,16 +114,16 @@ export function cutWithdrawn(state: LeaseState, address: Address): void {
   for (const lease of leasesOf(state, address)) {
     if (!isEphemeral(lease) || address.serves(lease.resource)) continue;
     const reason = withdrawalOf(address, lease)!;
-    const { resource, token } = lease;
-    unindexLease(state, lease);
+    const { token } = lease;
+    const resource = ensureResource(state, lease.resource);
+    unindexLease(state, lease, address, resource);
     leasesChanged(state, address, resource);
     usageChanged(state, address);
     state.cut.push({ lease: token, reason });
   }
 }
 
-export function armExpiry(state: LeaseState, lease: LiveLease): void {
-  const resource = ensureResource(state, lease.resource);
+export function armExpiry(state: LeaseState, lease: LiveLease, resource: Resource): void {
   resource.leases.set(lease, endsAtMs(lease));
   armResource(state, resource);
 }

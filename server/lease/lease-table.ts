@@ -1,4 +1,5 @@
-import { type LeaseFields, LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
+import type { LeaseFields } from './lease-fields.ts';
+import { LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
 
 const SLOTS_MIN = 64;
 
@@ -118,7 +119,9 @@ export class LeaseTable {
       end += 1;
     }
     this.#end = end;
-    this.#resize(Math.max(SLOTS_MIN, 2 * end));
+    // Not at once as far as it could: where leases come and go it would soon be too little again.
+    const needed = Math.max(SLOTS_MIN, 2 * end);
+    if (this.#tokens.length > 4 * needed) this.#resize(needed);
   }
 
   #resize(slots: number): void {

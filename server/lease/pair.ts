@@ -87,8 +87,12 @@ export function wake(state: LeaseState, resource: Resource): void {
 export function refreshPair(state: LeaseState, address: Address, resourceId: number): void {
   if (state.isReplaying) return;
   const resource = state.resources.get(resourceId);
-  if (!resource) return;
-  resource.pool.setStatus(address, pairStatus(address, resourceId));
+  if (resource) refreshPairOf(state, address, resource);
+}
+
+export function refreshPairOf(state: LeaseState, address: Address, resource: Resource): void {
+  if (state.isReplaying) return;
+  resource.pool.setStatus(address, pairStatus(address, resource.id));
   wake(state, resource);
 }
 

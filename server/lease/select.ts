@@ -38,7 +38,7 @@ export type Selection =
 
 export interface SelectContext {
   readonly nowMs: number;
-  random(): number;
+  readonly random: () => number;
 }
 
 /**
@@ -59,8 +59,7 @@ export function choose(
   count: number,
   context: SelectContext,
 ): readonly Address[] {
-  const random = () => context.random();
-  return condition.choose({ strategy, sticky: sticky ?? '', turn: resource.grants, random, count });
+  return condition.choose({ strategy, sticky: sticky ?? '', turn: resource.grants, random: context.random, count });
 }
 
 /** A string to stick to asks for `sticky`; who names neither gets the resource's default, and sticks by its own name. */

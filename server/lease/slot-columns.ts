@@ -88,8 +88,11 @@ export class SlotColumns<A extends PoolAddress> {
   /** The day has turned since `rpw` was read of all. */
   isRpwStale = false;
 
-  readonly #slots = new SlotTable((slot) => this.addresses[slot]!.id);
+  readonly #slots = new AddressSlots(this.addresses);
   readonly #freeSlots: number[] = [];
+  /** Whose slot was asked for last: a grant asks three times, and the end of a lease twice. Undefined: it may have changed. */
+  #asked: A | undefined;
+  #askedSlot: number | undefined;
 
   get size(): number {
     return this.#slots.size;
@@ -105,7 +108,11 @@ export class SlotColumns<A extends PoolAddress> {
   }
 
   slotOf(address: A): number | undefined {
-    return this.#slots.get(address.id);
+    if (address !== this.#asked) {
+      this.#askedSlot = this.#slots.get(address.id);
+      this.#asked = address;
+    }
+    return this.#askedSlot;
   }
 
   /** Takes in `address`, which isn't in yet; gives its slot. */
@@ -114,6 +121,7 @@ export class SlotColumns<A extends PoolAddress> {
     if (slot === this.capacity) this.#growTo(this.capacity * 2);
     this.#read(slot, address, facts);
     this.#slots.add(facts.id, slot);
+    this.#asked = undefined;
     return slot;
   }
 
@@ -146,6 +154,7 @@ export class SlotColumns<A extends PoolAddress> {
 
   delete(slot: number): void {
     this.#slots.delete(this.addresses[slot]!.id);
+    this.#asked = undefined;
     this.#releaseCodes(slot);
     this.addresses[slot] = undefined;
     this.#freeSlots.push(slot);
@@ -208,6 +217,20 @@ export class SlotColumns<A extends PoolAddress> {
     this.labelsCodes = extended(new Uint32Array(slots), this.labelsCodes);
     this.hashes = extended(new Uint32Array(slots), this.hashes);
     this.otherHashes = extended(new Uint32Array(slots), this.otherHashes);
+  }
+}
+
+/** In which slot each address stands, by its id. */
+class AddressSlots extends SlotTable {
+  readonly #addresses: readonly (PoolAddress | undefined)[];
+
+  constructor(addresses: readonly (PoolAddress | undefined)[]) {
+    super();
+    this.#addresses = addresses;
+  }
+
+  protected override idOf(slot: number): number {
+    return this.#addresses[slot]!.id;
   }
 }
 

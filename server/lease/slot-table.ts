@@ -1,20 +1,21 @@
 const TABLE_MIN = 64;
 const EMPTY = -1;
-/** 2³² by the golden ratio: ids that follow one another in whatever step come to lie far apart. */
+/** Sixteen ids that follow one another stand together, in one line of the processor's cache: most are asked for in a row. */
+const BLOCK_BITS = 4;
+const BLOCK_LAST = 2 ** BLOCK_BITS - 1;
+/** 2³² by the golden ratio: blocks that follow one another in whatever step come to lie far apart. */
 const SPREAD = 0x9e3779b1;
 
 /**
  * In which slot each id stands: a hash table with open addressing of nothing but slots, a third of what a Map takes, and
  * filled in a fraction of the time. The ids stand with whoever has the slots.
  */
-export class SlotTable {
-  readonly #idOf: (slot: number) => number;
+export abstract class SlotTable {
   #slots = new Int32Array(TABLE_MIN).fill(EMPTY);
   #size = 0;
 
-  constructor(idOf: (slot: number) => number) {
-    this.#idOf = idOf;
-  }
+  /** The id that has `slot`. */
+  protected abstract idOf(slot: number): number;
 
   get size(): number {
     return this.#size;
@@ -46,7 +47,7 @@ export class SlotTable {
     let gap = this.#find(id);
     // What stands behind the gap moves into it where it would not be found otherwise.
     for (let at = (gap + 1) & last; this.#slots[at] !== EMPTY; at = (at + 1) & last) {
-      const home = this.#homeOf(this.#idOf(this.#slots[at]!));
+      const home = this.#homeOf(this.idOf(this.#slots[at]!));
       if (((at - home) & last) < ((at - gap) & last)) continue;
       this.#slots[gap] = this.#slots[at]!;
       gap = at;
@@ -58,7 +59,7 @@ export class SlotTable {
   #find(id: number): number {
     const last = this.#slots.length - 1;
     let at = this.#homeOf(id);
-    while (this.#slots[at] !== EMPTY && this.#idOf(this.#slots[at]!) !== id) at = (at + 1) & last;
+    while (this.#slots[at] !== EMPTY && this.idOf(this.#slots[at]!) !== id) at = (at + 1) & last;
     return at;
   }
 
@@ -70,12 +71,13 @@ export class SlotTable {
   }
 
   #homeOf(id: number): number {
-    return Math.imul(id, SPREAD) >>> (Math.clz32(this.#slots.length) + 1);
+    const block = Math.imul(id >>> BLOCK_BITS, SPREAD) >>> (Math.clz32(this.#slots.length) + 1 + BLOCK_BITS);
+    return (block << BLOCK_BITS) | (id & BLOCK_LAST);
   }
 
   #growTo(length: number): void {
     const before = this.#slots;
     this.#slots = new Int32Array(length).fill(EMPTY);
-    for (const slot of before) if (slot !== EMPTY) this.#slots[this.#emptyFrom(this.#homeOf(this.#idOf(slot)))] = slot;
+    for (const slot of before) if (slot !== EMPTY) this.#slots[this.#emptyFrom(this.#homeOf(this.idOf(slot)))] = slot;
   }
 }

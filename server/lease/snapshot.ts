@@ -8,11 +8,10 @@ import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
 import { refreshPolicy } from './apply-policy.ts';
 import { ensureCollector } from './collectors.ts';
-import { endedLease } from './ended-leases.ts';
 import { existing } from './existing.ts';
 import { encodeOwner } from './holder.ts';
 import { encodeLeases, restoreLeases } from './lease-columns.ts';
-import { indexLease, usageChanged } from './lease-index.ts';
+import { indexLease, sessionOf, usageChanged } from './lease-index.ts';
 import { type StateRecord, VERSIONS } from './snapshot-format.ts';
 import {
   decodeLease,
@@ -125,14 +124,16 @@ export function restoreState(state: LeaseState, value: unknown): void {
       return restoreSession(state, record);
     case 'lease': {
       const lease = decodeLease(state, record[2]);
-      indexLease(state, lease);
+      const address = existing(state.addresses, lease.addressId);
+      const resource = ensureResource(state, lease.resource);
+      indexLease(state, lease, { address, resource, session: sessionOf(state, lease.holder) });
       // Strategies go by the leases that an address has.
-      return usageChanged(state, existing(state.addresses, lease.addressId));
+      return usageChanged(state, address);
     }
     case 'leases':
       return restoreLeases(state, record);
     case 'ended': {
-      state.ended.add(endedLease(decodeLease(state, record[2]), record[3], record[4]));
+      state.ended.add(decodeLease(state, record[2]), record[3], record[4]);
       return;
     }
     case 'waiter':

@@ -14,7 +14,7 @@ export interface Choice {
   /** The request's number, where a ring of `round_robin` begins. */
   readonly turn: number;
   /** At least 0 and below 1. */
-  random(): number;
+  readonly random: () => number;
   /** Different addresses wanted. */
   readonly count: number;
 }
@@ -24,7 +24,8 @@ export interface Candidates<A extends PoolAddress> {
   readonly index: ConditionIndex<A>;
   /** The slot at which `round_robin` goes on; undefined: it hasn't begun. */
   readonly cursor: number | undefined;
-  ring(): HashRing;
+  /** Has the ring of the whole pool. */
+  readonly host: { ring(): HashRing };
 }
 
 /** `choice.count` eligible slots, or all there are where these are fewer, in the order of preference. Changes nothing. */
@@ -56,15 +57,15 @@ export function chooseSlots<A extends PoolAddress>(candidates: Candidates<A>, ch
 }
 
 function nextAround(eligible: CountedBitset, cursor: number, count: number): number[] {
-  const found: number[] = [];
-  let slot = cursor;
-  while (found.length < count) {
-    slot = eligible.next(slot);
-    if (slot < 0) slot = eligible.next(0);
-    found.push(slot);
-    slot += 1;
-  }
+  // A list of just so many: one that is pushed into takes room for seventeen.
+  const found = [firstFrom(eligible, cursor)];
+  while (found.length < count) found.push(firstFrom(eligible, found.at(-1)! + 1));
   return found;
+}
+
+function firstFrom(eligible: CountedBitset, from: number): number {
+  const slot = eligible.next(from);
+  return slot < 0 ? eligible.next(0) : slot;
 }
 
 function below(end: number, choice: Choice): number {
@@ -112,7 +113,7 @@ function nearest<A extends PoolAddress>(candidates: Candidates<A>, count: number
   const { columns, index } = candidates;
   return areFew(index.eligible.count, columns.size, count)
     ? nearestByDistance(columns, index.eligible, count, position)
-    : nearestByWalk(candidates.ring(), index.eligible, count, position);
+    : nearestByWalk(candidates.host.ring(), index.eligible, count, position);
 }
 
 /** A walk looks at about `poolSize / eligibleCount` points for each slot that it finds, a comparison at all points of all. */
