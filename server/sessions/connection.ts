@@ -1,6 +1,13 @@
-import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts';
+import { type Codec, codecFor, exceedsFrameBytes, msgpackCodec } from '../../protocol/codec.ts';
 import { CLOSE } from '../../protocol/codes.ts';
-import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
+import { readFrames } from '../../protocol/frame-reader.ts';
+import {
+  type CollectorFrame,
+  type CoordinatorFrame,
+  type FrameFault,
+  type HelloFrame,
+  parseCollectorFrame,
+} from '../../protocol/frames.ts';
 import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
 import type { Caller } from '../clients/access.ts';
 import type { Rejected } from '../lease/commands.ts';
@@ -93,9 +100,13 @@ export class Connection implements SocketHandlers {
   }
 
   #receive(message: Uint8Array | string): void {
+    if (this.#codec === msgpackCodec && typeof message !== 'string') {
+      const read = readFrames(message);
+      if (read) return Array.isArray(read) ? this.#takeArray(read, true) : this.#takeChecked(read);
+    }
     const decoded = this.#codec.decode(message);
     if (!decoded.ok) return this.#refuseBytes(decoded.message);
-    if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value);
+    if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value, false);
     if (exceedsFrameBytes(message)) {
       const text = `a frame of ${message.length} bytes, ${FRAME_BYTES_MAX} at most`;
       return this.#fault({ code: 'bad_frame', message: text, ...idOf(decoded.value) });
@@ -213,15 +224,18 @@ export class Connection implements SocketHandlers {
   // ---- inside
 
   #take(value: unknown): void {
-    this.#weight += weightOf(value);
     const parsed = parseCollectorFrame(value);
-    if (!parsed.ok) {
-      const { fault } = parsed;
-      return fault.code === 'bad_frame' ? this.#refuseBytes(fault.message) : this.#fault(fault);
-    }
+    if (parsed.ok) return this.#takeChecked(parsed.frame);
+    const { fault } = parsed;
+    this.#weight += weightOf(value);
+    if (fault.code === 'bad_frame') this.#refuseBytes(fault.message);
+    else this.#fault(fault);
+  }
+
+  #takeChecked(frame: CollectorFrame): void {
+    this.#weight += weightOf(frame);
     this.#faults = 0;
     if (this.#isTooMuch()) return;
-    const { frame } = parsed;
     if (this.#handler) {
       if (frame.type === 'hello') {
         return this.#fault({ code: 'bad_frame', message: 'hello: the session is open', id: frame.id });
@@ -233,7 +247,8 @@ export class Connection implements SocketHandlers {
     this.end(CLOSE.helloExpected, 'hello comes first');
   }
 
-  #takeArray(values: readonly unknown[]): void {
+  /** `areChecked`: they are frames as the schemas have them. */
+  #takeArray(values: readonly unknown[], areChecked: boolean): void {
     if (!this.#isBatch) {
       return this.#fault({ code: 'bad_frame', message: 'an array of frames is for sessions with batch: true' });
     }
@@ -241,17 +256,23 @@ export class Connection implements SocketHandlers {
     if (values.length > BATCH_FRAMES_MAX) {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }
-    this.#inbox.open(values);
+    this.#inbox.open(values, areChecked);
     this.#workOff();
   }
 
   /** What waits, as far as the turn goes. */
   #workOff(): void {
     while (!this.#isOver && this.#mayWork()) {
-      const next = this.#inbox.next();
-      if (!next) return;
-      if ('frame' in next) this.#take(next.frame);
-      else this.#receive(next.message);
+      if (this.#inbox.hasFrames) {
+        const { areChecked } = this.#inbox;
+        const frame = this.#inbox.takeFrame();
+        if (areChecked) this.#takeChecked(frame as CollectorFrame);
+        else this.#take(frame);
+        continue;
+      }
+      const message = this.#inbox.takeMessage();
+      if (message === undefined) return;
+      this.#receive(message);
     }
   }
 
