@@ -32,7 +32,7 @@ export interface Socket {
 
 /** What a socket calls. After `close` it calls nothing any more, and `close` comes exactly once. */
 export interface SocketHandlers {
-  /** `message` is the receiver's own: it is not touched afterwards. */
+  /** Bytes are lent: they are good until this returns. */
   message(message: Uint8Array | string): void;
   pong(): void;
   /** All that was queued has been taken; called where `bufferedAmount` was above zero after a `send`. */

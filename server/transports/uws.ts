@@ -246,10 +246,15 @@ class UwsSocket implements Socket {
     this.#handlers = this.#options.accept(this);
   }
 
+  /** Told at once, bytes are passed on as they lie in the library's buffer; told later, they need memory of their own. */
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#closing !== undefined) return;
-    const lent = new Uint8Array(message);
-    const own = isBinary ? Buffer.from(lent) : Buffer.from(message).toString('utf8');
+    const lent = Buffer.from(message);
+    if (this.#options.tls === undefined) {
+      this.#handlers?.message(isBinary ? lent : lent.toString('utf8'));
+      return;
+    }
+    const own = isBinary ? Buffer.from(lent) : lent.toString('utf8');
     this.#tell(() => this.#handlers?.message(own));
   }
 
