@@ -33,6 +33,7 @@ export class Peer {
       send: (message) => {
         const decoded = msgpackCodec.decode(message);
         if (decoded.ok) this.frames.push(...([decoded.value].flat() as CoordinatorFrame[]));
+        return this.bufferedBytes;
       },
       bufferedAmount: () => this.bufferedBytes,
       ping: () => {},

@@ -37,6 +37,8 @@ import {
 const IDLE_TIMEOUT_S = 960;
 /** Zero: the library drops nothing. The session bounds what is queued, by `bufferedAmount`. */
 const NO_BACKPRESSURE_LIMIT = 0;
+/** What the library's `send` returns where it left nothing queued. */
+const ALL_TAKEN = 1;
 /** LIBUS_LISTEN_DEFAULT, which the library doesn't export. */
 const SHARED_PORT = 0;
 
@@ -213,8 +215,11 @@ class UwsSocket implements Socket {
 
   // ---- the port
 
-  send(message: Uint8Array | string): void {
-    if (this.#closing === undefined) this.#ws?.send(message, typeof message !== 'string', false);
+  /** The library copies the bytes. That all was taken it says itself, which spares us the second call. */
+  send(message: Uint8Array | string): number {
+    if (this.#closing !== undefined || this.#ws === undefined) return this.bufferedAmount();
+    const status = this.#ws.send(message, typeof message !== 'string', false);
+    return status === ALL_TAKEN ? 0 : this.bufferedAmount();
   }
 
   bufferedAmount(): number {
