@@ -32,6 +32,8 @@ const packr = new Packr({
   variableMapSize: true,
   int64AsType: 'number',
   encodeUndefinedAsNil: true,
+  // A value is no view of the message, whose bytes may only be lent.
+  copyBuffers: true,
 });
 
 export const msgpackCodec: Codec = {

@@ -1,11 +1,19 @@
-import { type Codec, codecFor, exceedsFrameBytes } from '../../protocol/codec.ts';
+import { type Codec, codecFor, exceedsFrameBytes, msgpackCodec } from '../../protocol/codec.ts';
 import { CLOSE } from '../../protocol/codes.ts';
-import { type CoordinatorFrame, type FrameFault, type HelloFrame, parseCollectorFrame } from '../../protocol/frames.ts';
-import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import { readFrames } from '../../protocol/frame-reader.ts';
+import {
+  type CollectorFrame,
+  type CoordinatorFrame,
+  type FrameFault,
+  type HelloFrame,
+  parseCollectorFrame,
+} from '../../protocol/frames.ts';
+import { BATCH_FRAMES_MAX, FRAME_BYTES_MAX, PROTOCOL_VERSION } from '../../protocol/limits.ts';
 import type { Caller } from '../clients/access.ts';
 import type { Rejected } from '../lease/commands.ts';
 import { FrameHandler } from './frame-handler.ts';
 import { Inbox, weightOf } from './inbox.ts';
+import { Outbox } from './outbox.ts';
 import { errorFrame, overloaded, unauthorized } from './outgoing-frames.ts';
 import type { SessionHub } from './session-hub.ts';
 import type { Socket, SocketHandlers } from './socket.ts';
@@ -34,10 +42,7 @@ export class Connection implements SocketHandlers {
   /** Set with the decision on `hello`; from then on frames are taken. */
   #handler: FrameHandler | undefined;
   #isBatch = false;
-  /** Frames of a `batch` session that leave with the group of outputs under way. */
-  #group: CoordinatorFrame[] = [];
-  /** Of a `welcome` that is still on its way: however much a session holds, being told of it is not being slow. */
-  #welcomeBytes = 0;
+  readonly #outbox: Outbox;
   readonly #inbox = new Inbox();
   /** What was done in the turn `#workedTurn`. */
   #weight = 0;
@@ -53,6 +58,7 @@ export class Connection implements SocketHandlers {
     this.#hub = hub;
     this.#socket = socket;
     this.#codec = codecFor(socket.subprotocol);
+    this.#outbox = new Outbox(socket, this.#codec, hub.limits.outboxBytesMax);
     this.#caller = socket.caller;
     this.#cancelHelloTimer = hub.scheduler.setTimer(hub.limits.helloTimeoutMs, () => {
       // After a pause of the process the timer comes before a hello that has long been there to be read.
@@ -93,9 +99,13 @@ export class Connection implements SocketHandlers {
   }
 
   #receive(message: Uint8Array | string): void {
+    if (this.#codec === msgpackCodec && typeof message !== 'string') {
+      const read = readFrames(message);
+      if (read) return Array.isArray(read) ? this.#takeArray(read, true) : this.#takeChecked(read);
+    }
     const decoded = this.#codec.decode(message);
     if (!decoded.ok) return this.#refuseBytes(decoded.message);
-    if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value);
+    if (Array.isArray(decoded.value)) return this.#takeArray(decoded.value, false);
     if (exceedsFrameBytes(message)) {
       const text = `a frame of ${message.length} bytes, ${FRAME_BYTES_MAX} at most`;
       return this.#fault({ code: 'bad_frame', message: text, ...idOf(decoded.value) });
@@ -108,7 +118,7 @@ export class Connection implements SocketHandlers {
   }
 
   drain(): void {
-    this.#welcomeBytes = 0;
+    this.#outbox.drained();
   }
 
   close(code: number): void {
@@ -159,13 +169,13 @@ export class Connection implements SocketHandlers {
 
   #deliver(frame: CoordinatorFrame): void {
     if (this.#phase === 'ended') return;
-    if (frame.type === 'welcome') return this.#welcome(frame);
     if (frame.type === 'error') this.#countError(frame.code);
-    if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
-      if (this.#group.push(frame) === 1) this.#hub.flushLater(this);
+    if (frame.type === 'welcome') this.#phase = 'open';
+    else if (this.#isBatch && this.#phase !== 'silent' && this.#phase !== 'greeting') {
+      if (this.#outbox.hold(frame)) this.#hub.flushLater(this);
       return;
     }
-    this.#write(this.#codec.encode(frame));
+    if (this.#closeCode === undefined && !this.#outbox.send(frame)) this.#endSlow();
   }
 
   #countError(code: string): void {
@@ -176,11 +186,12 @@ export class Connection implements SocketHandlers {
 
   /** Sends the group of frames that left the coordinator together, as one message or a few. */
   flush(): void {
-    const group = this.#group;
-    this.#group = [];
-    for (let index = 0; index < group.length; index += BATCH_FRAMES_MAX) {
-      this.#writeGroup(group.slice(index, index + BATCH_FRAMES_MAX));
-    }
+    if (this.#closeCode !== undefined) this.#outbox.clear();
+    else if (!this.#outbox.flush()) this.#endSlow();
+  }
+
+  #endSlow(): void {
+    this.end(CLOSE.slowReader, 'the peer reads too slowly');
   }
 
   /** The coordinator closes: with a code up to 4499 the session is kept for its holder to come back. */
@@ -213,15 +224,18 @@ export class Connection implements SocketHandlers {
   // ---- inside
 
   #take(value: unknown): void {
-    this.#weight += weightOf(value);
     const parsed = parseCollectorFrame(value);
-    if (!parsed.ok) {
-      const { fault } = parsed;
-      return fault.code === 'bad_frame' ? this.#refuseBytes(fault.message) : this.#fault(fault);
-    }
+    if (parsed.ok) return this.#takeChecked(parsed.frame);
+    const { fault } = parsed;
+    this.#weight += weightOf(value);
+    if (fault.code === 'bad_frame') this.#refuseBytes(fault.message);
+    else this.#fault(fault);
+  }
+
+  #takeChecked(frame: CollectorFrame): void {
+    this.#weight += weightOf(frame);
     this.#faults = 0;
     if (this.#isTooMuch()) return;
-    const { frame } = parsed;
     if (this.#handler) {
       if (frame.type === 'hello') {
         return this.#fault({ code: 'bad_frame', message: 'hello: the session is open', id: frame.id });
@@ -233,7 +247,8 @@ export class Connection implements SocketHandlers {
     this.end(CLOSE.helloExpected, 'hello comes first');
   }
 
-  #takeArray(values: readonly unknown[]): void {
+  /** `areChecked`: they are frames as the schemas have them. */
+  #takeArray(values: readonly unknown[], areChecked: boolean): void {
     if (!this.#isBatch) {
       return this.#fault({ code: 'bad_frame', message: 'an array of frames is for sessions with batch: true' });
     }
@@ -241,17 +256,23 @@ export class Connection implements SocketHandlers {
     if (values.length > BATCH_FRAMES_MAX) {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }
-    this.#inbox.open(values);
+    this.#inbox.open(values, areChecked);
     this.#workOff();
   }
 
   /** What waits, as far as the turn goes. */
   #workOff(): void {
     while (!this.#isOver && this.#mayWork()) {
-      const next = this.#inbox.next();
-      if (!next) return;
-      if ('frame' in next) this.#take(next.frame);
-      else this.#receive(next.message);
+      if (this.#inbox.hasFrames) {
+        const { areChecked } = this.#inbox;
+        const frame = this.#inbox.takeFrame();
+        if (areChecked) this.#takeChecked(frame as CollectorFrame);
+        else this.#take(frame);
+        continue;
+      }
+      const message = this.#inbox.takeMessage();
+      if (message === undefined) return;
+      this.#receive(message);
     }
   }
 
@@ -316,16 +337,9 @@ export class Connection implements SocketHandlers {
   #finish(how: 'bye' | 'dropped' | 'suspended'): void {
     this.#phase = 'ended';
     this.#cancelHelloTimer();
-    this.#group = [];
+    this.#outbox.clear();
     this.#inbox.clear();
     if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
-  }
-
-  #welcome(frame: CoordinatorFrame): void {
-    this.#phase = 'open';
-    const message = this.#codec.encode(frame);
-    this.#welcomeBytes = message.length;
-    this.#write(message);
   }
 
   #refuseBytes(message: string): void {
@@ -353,22 +367,6 @@ export class Connection implements SocketHandlers {
 
   #sendError(fault: FrameFault): void {
     this.send({ type: 'error', ...fault });
-  }
-
-  #writeGroup(frames: readonly CoordinatorFrame[]): void {
-    const message = this.#codec.encode(frames);
-    if (message.length <= MESSAGE_BYTES_MAX || frames.length === 1) return this.#write(message);
-    const half = frames.length >> 1;
-    this.#writeGroup(frames.slice(0, half));
-    this.#writeGroup(frames.slice(half));
-  }
-
-  #write(message: Uint8Array | string): void {
-    if (this.#closeCode !== undefined) return;
-    this.#socket.send(message);
-    if (this.#socket.bufferedAmount() > this.#hub.limits.outboxBytesMax + this.#welcomeBytes) {
-      this.end(CLOSE.slowReader, 'the peer reads too slowly');
-    }
   }
 }
 

@@ -17,40 +17,53 @@ export class Inbox {
   #messages = new Fifo<Uint8Array | string>();
   #bytes = 0;
   #frames: readonly unknown[] = [];
+  #areChecked = false;
   #offset = 0;
 
   get isEmpty(): boolean {
-    return this.#messages.size === 0 && this.#offset === this.#frames.length;
+    return this.#messages.size === 0 && !this.hasFrames;
+  }
+
+  get hasFrames(): boolean {
+    return this.#offset < this.#frames.length;
+  }
+
+  /** Whether those frames are as the schemas have them. */
+  get areChecked(): boolean {
+    return this.#areChecked;
   }
 
   /** False: more than may wait. */
   push(message: Uint8Array | string): boolean {
-    // The transport takes its buffer back.
+    // Bytes are only lent.
     this.#messages.push(typeof message === 'string' ? message : Uint8Array.from(message));
     this.#bytes += message.length;
     return this.#bytes <= INBOX_BYTES_MAX;
   }
 
   /** Frames of one message, before the messages that wait. None may be left of an earlier one. */
-  open(frames: readonly unknown[]): void {
+  open(frames: readonly unknown[], areChecked: boolean): void {
     this.#frames = frames;
+    this.#areChecked = areChecked;
     this.#offset = 0;
   }
 
-  next(): { readonly frame: unknown } | { readonly message: Uint8Array | string } | undefined {
-    if (this.#offset < this.#frames.length) {
-      this.#offset += 1;
-      return { frame: this.#frames[this.#offset - 1] };
-    }
-    this.open([]);
+  /** The next frame; `hasFrames` must hold. */
+  takeFrame(): unknown {
+    this.#offset += 1;
+    return this.#frames[this.#offset - 1];
+  }
+
+  /** The next message, once there is no frame left; undefined: none waits. */
+  takeMessage(): Uint8Array | string | undefined {
+    this.open([], false);
     const message = this.#messages.take();
-    if (message === undefined) return undefined;
-    this.#bytes -= message.length;
-    return { message };
+    if (message !== undefined) this.#bytes -= message.length;
+    return message;
   }
 
   clear(): void {
-    this.open([]);
+    this.open([], false);
     this.#messages = new Fifo();
     this.#bytes = 0;
   }

@@ -12,10 +12,10 @@ export interface Socket {
   /** Who the decision on the upgrade says it is. */
   readonly caller: Caller | undefined;
   /**
-   * Queues one message: bytes as binary, a string as text. The bytes must not be altered afterwards. Does nothing once
-   * the socket is closing or closed.
+   * Queues one message: bytes as binary, a string as text. The bytes are lent: they may be altered once this returns. Does
+   * nothing once the socket is closing or closed. Returns what `bufferedAmount` is then.
    */
-  send(message: Uint8Array | string): void;
+  send(message: Uint8Array | string): number;
   /** Bytes queued and not yet taken by the kernel. */
   bufferedAmount(): number;
   /** A WebSocket ping; the answer comes to `pong`. */
@@ -32,7 +32,7 @@ export interface Socket {
 
 /** What a socket calls. After `close` it calls nothing any more, and `close` comes exactly once. */
 export interface SocketHandlers {
-  /** `message` is the receiver's own: it is not touched afterwards. */
+  /** Bytes are lent: they are good until this returns. */
   message(message: Uint8Array | string): void;
   pong(): void;
   /** All that was queued has been taken; called where `bufferedAmount` was above zero after a `send`. */

@@ -33,6 +33,7 @@ export class Peer {
       send: (message) => {
         const decoded = msgpackCodec.decode(message);
         if (decoded.ok) this.frames.push(...([decoded.value].flat() as CoordinatorFrame[]));
+        return this.bufferedBytes;
       },
       bufferedAmount: () => this.bufferedBytes,
       ping: () => {},
@@ -51,7 +52,10 @@ export class Peer {
   }
 
   send(frame: CollectorFrame | readonly CollectorFrame[]): void {
-    this.#handlers.message(msgpackCodec.encode(frame));
+    const message = msgpackCodec.encode(frame) as Uint8Array;
+    this.#handlers.message(message);
+    // Bytes are lent to the receiver for as long as the call takes.
+    message.fill(0xc1);
   }
 
   close(code: number): void {

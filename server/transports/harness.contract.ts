@@ -41,7 +41,10 @@ export class Accepted extends Watched {
       this.changed();
     };
     this.handlers = {
-      message: (message) => hear({ type: 'message', message }),
+      // Bytes are lent: what is recorded is a copy.
+      message: (message) => {
+        hear({ type: 'message', message: typeof message === 'string' ? message : Buffer.from(message) });
+      },
       pong: () => hear({ type: 'pong' }),
       drain: () => hear({ type: 'drain' }),
       close: (code) => hear({ type: 'close', code }),

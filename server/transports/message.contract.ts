@@ -40,6 +40,50 @@ export function messageContract(open: OpenTransport): void {
     expect(peer.messages).toEqual([Buffer.from([2, 3, 4])]);
   });
 
+  it('sends bytes as they were, whatever is written over them afterwards', async () => {
+    const server = await listening(open);
+    const { peer, server: end } = await server.pair();
+    peer.client.pause();
+    const block = Buffer.alloc(60_000);
+    let count = 0;
+    for (; end.socket.bufferedAmount() < 500_000 && count * block.length < FLOOD_BYTES_MAX; count += 1) {
+      block.fill(count);
+      end.socket.send(block);
+      block.fill(0xff);
+      end.socket.send(block.fill(count).subarray(0, 10));
+    }
+    block.fill(0xff);
+    peer.client.resume();
+    await peer.until(() => peer.messages.length === 2 * count);
+    const isAsSent = (message: Buffer | string, index: number) =>
+      (message as Buffer).equals(Buffer.alloc(index % 2 === 0 ? block.length : 10, index >> 1));
+    expect(peer.messages.findIndex((message, index) => !isAsSent(message, index))).toBe(-1);
+  });
+
+  it('says with each message how much is queued', async () => {
+    const said: [number, number][] = [];
+    const sayMore = (socket: Socket) => {
+      const queued = socket.send(Buffer.alloc(50_000));
+      said.push([queued, socket.bufferedAmount()]);
+    };
+    const server = await listening(open, { onHeard: (heard, socket) => heard.type === 'message' && sayMore(socket) });
+    const { peer, server: end } = await server.pair();
+    peer.client.pause();
+    while (end.socket.bufferedAmount() < 200_000) {
+      sayMore(end.socket);
+      end.socket.send('');
+    }
+    peer.client.send('and from within a callback');
+    await end.until(() => end.count('message') === 1);
+    expect(said.every(([told, asked]) => told === asked)).toBe(true);
+    expect(said[0]).toEqual([0, 0]);
+    expect(Math.max(...said.map(([told]) => told))).toBeGreaterThan(100_000);
+    peer.client.resume();
+    await end.until(() => end.count('drain') > 0);
+    end.socket.close(1000, '');
+    expect(end.socket.send('too late')).toBe(end.socket.bufferedAmount());
+  });
+
   it('leaves a message intact when others follow', async () => {
     const server = await listening(open);
     const { peer, server: end } = await server.pair();

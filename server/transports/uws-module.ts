@@ -10,7 +10,7 @@ const MODULE_NAME = 'uWebSockets.js';
 /** Valid from `open` until `close`; every method throws afterwards. */
 export interface UwsWebSocket<UserData> {
   getUserData(): UserData;
-  /** Writes what the kernel takes and queues the rest. */
+  /** Writes what the kernel takes and queues a copy of the rest. 1: nothing is queued; 0: something is; 2: dropped. */
   send(message: Uint8Array | string, isBinary: boolean, compress: boolean): number;
   ping(): number;
   getBufferedAmount(): number;

@@ -37,6 +37,8 @@ import {
 const IDLE_TIMEOUT_S = 960;
 /** Zero: the library drops nothing. The session bounds what is queued, by `bufferedAmount`. */
 const NO_BACKPRESSURE_LIMIT = 0;
+/** What the library's `send` returns where it left nothing queued. */
+const ALL_TAKEN = 1;
 /** LIBUS_LISTEN_DEFAULT, which the library doesn't export. */
 const SHARED_PORT = 0;
 
@@ -213,8 +215,11 @@ class UwsSocket implements Socket {
 
   // ---- the port
 
-  send(message: Uint8Array | string): void {
-    if (this.#closing === undefined) this.#ws?.send(message, typeof message !== 'string', false);
+  /** The library copies the bytes. That all was taken it says itself, which spares us the second call. */
+  send(message: Uint8Array | string): number {
+    if (this.#closing !== undefined || this.#ws === undefined) return this.bufferedAmount();
+    const status = this.#ws.send(message, typeof message !== 'string', false);
+    return status === ALL_TAKEN ? 0 : this.bufferedAmount();
   }
 
   bufferedAmount(): number {
@@ -246,10 +251,15 @@ class UwsSocket implements Socket {
     this.#handlers = this.#options.accept(this);
   }
 
+  /** Told at once, bytes are passed on as they lie in the library's buffer; told later, they need memory of their own. */
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#closing !== undefined) return;
-    const lent = new Uint8Array(message);
-    const own = isBinary ? Buffer.from(lent) : Buffer.from(message).toString('utf8');
+    const lent = Buffer.from(message);
+    if (this.#options.tls === undefined) {
+      this.#handlers?.message(isBinary ? lent : lent.toString('utf8'));
+      return;
+    }
+    const own = isBinary ? Buffer.from(lent) : lent.toString('utf8');
     this.#tell(() => this.#handlers?.message(own));
   }
 

@@ -193,11 +193,14 @@ class WsSocket implements Socket {
     this.#handlers = options.accept(this);
   }
 
-  send(message: Uint8Array | string): void {
+  send(message: Uint8Array | string): number {
     const webSocket = this.#webSocket;
-    if (webSocket.readyState !== WebSocket.OPEN) return;
-    webSocket.send(message, this.#taken);
-    if (webSocket.bufferedAmount > 0) this.#backlogged = true;
+    if (webSocket.readyState !== WebSocket.OPEN) return this.bufferedAmount();
+    // The library queues the bytes themselves, and they are only lent.
+    webSocket.send(typeof message === 'string' ? message : Buffer.from(message), this.#taken);
+    const { bufferedAmount } = webSocket;
+    if (bufferedAmount > 0) this.#backlogged = true;
+    return bufferedAmount;
   }
 
   bufferedAmount(): number {

@@ -39,7 +39,10 @@ export class FuzzedPeer implements Known {
       remoteAddress: '127.0.0.1',
       caller: undefined,
       subprotocol: codec.subprotocol,
-      send: (message) => this.#receive(message),
+      send: (message) => {
+        this.#receive(message);
+        return 0;
+      },
       bufferedAmount: () => 0,
       ping: () => this.#handlers.pong(),
       close: (code) => this.#close(code),

@@ -125,8 +125,9 @@ export class SimConnection implements Socket {
 
   // ---- the socket's side
 
-  send(message: Uint8Array | string): void {
-    if (this.#isClosing || this.#isServerEnded) return;
+  send(lent: Uint8Array | string): number {
+    if (this.#isClosing || this.#isServerEnded) return this.bufferedAmount();
+    const message = typeof lent === 'string' ? lent : Uint8Array.from(lent);
     this.#unreadBytes += message.length;
     this.#deliver(this.#toClient, this.#client.process, () => {
       if (this.#isClientEnded) return;
@@ -136,6 +137,7 @@ export class SimConnection implements Socket {
       this.#record('←', message);
       this.#client.message(message);
     });
+    return this.bufferedAmount();
   }
 
   bufferedAmount(): number {
