@@ -27,6 +27,7 @@ export class ConditionIndex<A extends PoolAddress> {
     if (!order) {
       const columns = this.#columns;
       if (name === 'rpw') columns.refreshRpw();
+      else columns.followUsage();
       const first = { rpw: columns.rpw, leaseCount: columns.leaseCounts, lastToken: columns.lastTokens }[name];
       order = new SlotOrder(columns.capacity, this.eligible, { first, second: columns.lastTokens });
       this.#orders.set(name, order);

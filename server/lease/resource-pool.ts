@@ -169,6 +169,7 @@ export class ResourcePool<A extends PoolAddress> {
   /** Its rpw, leaseCount or lastToken changed. Does nothing where the address isn't in. */
   usageChanged(address: A): void {
     const columns = this.#columns;
+    if (!columns.isUsageFollowed) return;
     const slot = columns.slotOf(address);
     if (slot === undefined) return;
     const rpwBefore = columns.rpw[slot]!;

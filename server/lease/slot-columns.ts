@@ -69,7 +69,7 @@ export class SlotColumns<A extends PoolAddress> {
   states = new Uint8Array(SLOTS_MIN);
   /** When the pair may come free, by the coordinator's clock. */
   untilMs = new Float64Array(SLOTS_MIN);
-  /** Invariant: what the address says, unless `isRpwStale`. */
+  /** Invariant of it and the next two: what the address says, once `isUsageFollowed`, and of this one unless `isRpwStale`. */
   rpw = new Float64Array(SLOTS_MIN);
   leaseCounts = new Uint32Array(SLOTS_MIN);
   lastTokens = new Float64Array(SLOTS_MIN);
@@ -87,6 +87,8 @@ export class SlotColumns<A extends PoolAddress> {
 
   /** The day has turned since `rpw` was read of all. */
   isRpwStale = false;
+  /** Something goes by what leases change of an address. Until then they needn't tell each resource that it serves. */
+  isUsageFollowed = false;
 
   readonly #slots = new AddressSlots(this.addresses);
   readonly #freeSlots: number[] = [];
@@ -160,8 +162,17 @@ export class SlotColumns<A extends PoolAddress> {
     this.#freeSlots.push(slot);
   }
 
-  /** Brings `rpw` to the present day, if it isn't. Once a day, where anything asks for rpw at all. */
+  /** To be called before anything goes by `leaseCounts` or `lastTokens`. Looks at every address the first time. */
+  followUsage(): void {
+    if (this.isUsageFollowed) return;
+    this.isUsageFollowed = true;
+    this.isRpwStale = false;
+    for (const [slot, address] of this.addresses.entries()) if (address) this.rereadUsage(slot, address);
+  }
+
+  /** The same of `rpw`, which it brings to the present day, if it isn't. */
   refreshRpw(): void {
+    this.followUsage();
     if (!this.isRpwStale) return;
     this.isRpwStale = false;
     for (const [slot, address] of this.addresses.entries()) if (address) this.rpw[slot] = address.rpw;
@@ -172,9 +183,9 @@ export class SlotColumns<A extends PoolAddress> {
     const address = this.addresses[slot]!;
     const facts: Readonly<Record<string, boolean>> = {
       slot: this.slotOf(address) === slot,
-      rpw: this.isRpwStale || this.rpw[slot] === address.rpw,
-      leaseCount: this.leaseCounts[slot] === address.leaseCount,
-      lastToken: this.lastTokens[slot] === address.lastToken,
+      rpw: !this.isUsageFollowed || this.isRpwStale || this.rpw[slot] === address.rpw,
+      leaseCount: !this.isUsageFollowed || this.leaseCounts[slot] === address.leaseCount,
+      lastToken: !this.isUsageFollowed || this.lastTokens[slot] === address.lastToken,
       weight: this.weights[slot] === address.weight,
       country: this.countries.valueOf(this.countryCodes[slot]!) === foldCountry(address.country),
       resourceIds: this.resourceIds.valueOf(this.resourceIdsCodes[slot]!).join() === address.resourceIds.join(),

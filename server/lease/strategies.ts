@@ -79,6 +79,7 @@ function drawn(eligible: CountedBitset, count: number, choice: Choice): number[]
 
 function betterOfTwo<A extends PoolAddress>(candidates: Candidates<A>, count: number, choice: Choice): number[] {
   const { eligible } = candidates.index;
+  candidates.columns.followUsage();
   const { leaseCounts } = candidates.columns;
   const urn = new Urn(eligible.count);
   const found: number[] = [];
