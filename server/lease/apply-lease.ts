@@ -61,7 +61,7 @@ export function applyGrant(state: LeaseState, event: Event<'LeaseGranted'>): voi
     requests: 1,
     settled: false,
   };
-  indexLease(state, lease, { address, resource, session });
+  indexLease(state, lease, address, resource, session);
   if (substituteFor === undefined) {
     resource.grants += 1;
     resource.lastGrantMs = event.deadlineMs - event.ttlMs;

@@ -207,8 +207,8 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
       const session = sessions[heldBy[index]!];
       rows.holders[row] = holders[heldBy[index]!]!;
       state.restored.put(ranks[index]!, tokens[index]!, row, session);
-      const resource = ensureResource(state, columns.resources[index]!);
-      linkLease(state, rows.at(row), { address, resource, session });
+      const resource = ensureResource(state, rows.resources[row]!);
+      linkLease(state, rows.at(row), address, resource, session);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);

@@ -9,19 +9,17 @@ import type { LiveLease } from './lease-rows.ts';
 import { type Pair, type QuarantineRecord, refreshAddress, refreshPairOf, restsUntilMs, wake } from './pair.ts';
 import { endsAtMs, ensureResource, type Lease, type LeaseState, type Resource, type Session } from './state.ts';
 
-/** Whom and what a lease is about. */
-export interface LeaseParties {
-  readonly address: Address;
-  readonly resource: Resource;
-  /** Of its holder. */
-  readonly session: Session | undefined;
-}
-
-/** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. */
-export function indexLease(state: LeaseState, fields: LeaseFields, parties: LeaseParties): void {
+/** Puts a live lease into every index that leads to it: at a grant, and when a snapshot is read. `session`: of its holder. */
+export function indexLease(
+  state: LeaseState,
+  fields: LeaseFields,
+  address: Address,
+  resource: Resource,
+  session: Session | undefined,
+): void {
   const lease = state.leases.add(fields);
-  parties.session?.leases.add(lease);
-  linkLease(state, lease, parties);
+  session?.leases.add(lease);
+  linkLease(state, lease, address, resource, session);
 }
 
 export function leasesOf(state: LeaseState, address: Address): LiveLease[] {
@@ -34,7 +32,13 @@ export function sessionOf(state: LeaseState, holder: Holder): Session | undefine
 }
 
 /** Into all but those that go by the tokens. */
-export function linkLease(state: LeaseState, lease: LiveLease, { address, resource, session }: LeaseParties): void {
+export function linkLease(
+  state: LeaseState,
+  lease: LiveLease,
+  address: Address,
+  resource: Resource,
+  session: Session | undefined,
+): void {
   if (address.isLeased(lease.resource)) {
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }

@@ -126,7 +126,7 @@ export function restoreState(state: LeaseState, value: unknown): void {
       const lease = decodeLease(state, record[2]);
       const address = existing(state.addresses, lease.addressId);
       const resource = ensureResource(state, lease.resource);
-      indexLease(state, lease, { address, resource, session: sessionOf(state, lease.holder) });
+      indexLease(state, lease, address, resource, sessionOf(state, lease.holder));
       // Strategies go by the leases that an address has.
       return usageChanged(state, address);
     }
