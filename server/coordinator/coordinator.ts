@@ -249,6 +249,7 @@ export class Coordinator {
   #deferTurn(): void {
     if (this.#turnDeferred || this.#stopped) return;
     this.#turnDeferred = true;
+    this.#gathering.workBegan(this.#options.clock.nowMs());
     this.#options.scheduler.defer(this.#deferredTurn);
   }
 
@@ -264,7 +265,7 @@ export class Coordinator {
     this.#release();
     const dueMs = this.#dueMs();
     const nowMs = this.#options.clock.nowMs();
-    this.#gathering.worked(nowMs);
+    this.#gathering.workEnded(nowMs);
     this.#armTimer(dueMs);
     if (this.#continuations.length > 0 || dueMs <= nowMs) this.#deferTurn();
   }

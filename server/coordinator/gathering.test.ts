@@ -13,7 +13,8 @@ describe('Gathering', () => {
   /** A commit through which the loop has worked for `busyMs` of `tookMs`; answers leave with it. */
   function commit(tookMs: number, busyMs: number, answers: number): boolean {
     gathering.commitBegins(nowMs);
-    gathering.worked(nowMs + busyMs);
+    gathering.workBegan(nowMs);
+    gathering.workEnded(nowMs + busyMs);
     nowMs += tookMs;
     const isGathering = gathering.commitEnded(nowMs);
     gathering.answersLeft(answers);
@@ -46,12 +47,20 @@ describe('Gathering', () => {
     expect(looksAgain()).toBe(false);
   });
 
-  it('waits no longer where a look brings nothing new', () => {
+  it('waits no longer where looks bring nothing new', () => {
     commit(1, 0.2, 50);
-    expect(looksAgain()).toBe(true);
     come(10);
-    expect(looksAgain()).toBe(true);
+    for (let look = 0; look < 4; look += 1) expect(looksAgain()).toBe(true);
     expect(looksAgain()).toBe(false);
+  });
+
+  it('counts what the loop has to do as work before it is done', () => {
+    gathering.commitBegins(nowMs);
+    gathering.workBegan(nowMs + 0.1);
+    expect(gathering.commitEnded(nowMs + 1)).toBe(false);
+    gathering.commitBegins(nowMs + 1);
+    gathering.workEnded(nowMs + 1.1);
+    expect(gathering.commitEnded(nowMs + 2)).toBe(true);
   });
 
   it('waits no longer than the commit took', () => {

@@ -1,3 +1,5 @@
+/** Looks in a row that bring nothing: clients may be a little slower than a turn of the loop. */
+const VAIN_LOOKS_MAX = 3;
 /** How much less the last gathering counts with each commit without one. */
 const FADING = 0.9;
 
@@ -8,7 +10,7 @@ const FADING = 0.9;
  * the work on all that is best kept busy beside it: the next commit begins with whatever is there. A slower disk would then
  * have half of the clients in each commit, and need two for what one could hold: so where the loop stood idle for the most of
  * a commit, the next one waits until as many requests have come as answers have left; but no longer than a commit takes, and
- * only while each look brings something new.
+ * only while looks bring something new.
  */
 export class Gathering {
   #isGathering = false;
@@ -16,29 +18,30 @@ export class Gathering {
   #tookMs = 0;
   /** End of the last commit. */
   #endedMs = 0;
-  /** When the loop last had something to do. */
-  #workedMs = 0;
+  /** Of the present commit, in which the loop had something to do. */
+  #busyMs = 0;
+  /** Since when it has. */
+  #busySinceMs: number | undefined;
   /** From the end of a commit to the next, where that one gathered. */
   #gatheringMs = 0;
   /** Requests that may be under way, as answers have left. */
   #expected = 0;
   #came = 0;
   #cameBefore = 0;
-  /** Looks since the end of the commit. */
-  #looks = 0;
+  #vainLooks = 0;
 
   /** Decides whether what comes until `answersLeft` is waited for. To be asked when a commit has ended. */
   commitEnded(nowMs: number): boolean {
     this.#tookMs = nowMs - this.#beganMs;
-    const idleMs = nowMs - Math.max(this.#beganMs, this.#workedMs);
+    const busyMs = this.#busyMs + (this.#busySinceMs === undefined ? 0 : nowMs - this.#busySinceMs);
+    const idleMs = this.#tookMs - busyMs;
     this.#isGathering = idleMs > this.#tookMs / 2 && this.#gatheringMs < this.#tookMs;
     if (!this.#isGathering) this.#gatheringMs *= FADING;
     this.#endedMs = nowMs;
-    this.#workedMs = nowMs;
     this.#expected = 0;
     this.#came = 0;
     this.#cameBefore = 0;
-    this.#looks = 0;
+    this.#vainLooks = 0;
     return this.#isGathering;
   }
 
@@ -52,23 +55,29 @@ export class Gathering {
     this.#came += 1;
   }
 
-  worked(nowMs: number): void {
-    this.#workedMs = nowMs;
+  workBegan(nowMs: number): void {
+    this.#busySinceMs ??= nowMs;
+  }
+
+  workEnded(nowMs: number): void {
+    if (this.#busySinceMs !== undefined) this.#busyMs += nowMs - this.#busySinceMs;
+    this.#busySinceMs = undefined;
   }
 
   /** Whether to look once more before the next commit begins. To be asked once in each turn of the loop. */
   isWorthALook(nowMs: number): boolean {
     if (!this.#isGathering) return false;
-    const hasNews = this.#came > this.#cameBefore;
+    this.#vainLooks = this.#came > this.#cameBefore ? 0 : this.#vainLooks + 1;
     this.#cameBefore = this.#came;
-    this.#looks += 1;
-    // The first turn may be that in which the commit ended: nothing was read since.
-    return this.#came < this.#expected && (hasNews || this.#looks === 1) && nowMs - this.#endedMs < this.#tookMs;
+    const isEnough = this.#came >= this.#expected || this.#vainLooks > VAIN_LOOKS_MAX;
+    return !isEnough && nowMs - this.#endedMs < this.#tookMs;
   }
 
   commitBegins(nowMs: number): void {
     if (this.#isGathering) this.#gatheringMs = nowMs - this.#endedMs;
     this.#isGathering = false;
     this.#beganMs = nowMs;
+    this.#busyMs = 0;
+    if (this.#busySinceMs !== undefined) this.#busySinceMs = nowMs;
   }
 }
