@@ -307,9 +307,13 @@ export class Coordinator {
         return;
       }
       this.#durable = expectedPosition + batch.eventCount;
-      if (!this.#gathering.commitEnded(clock.nowMs())) this.#append();
+      const endedMs = clock.nowMs();
+      const isGathering = this.#gathering.commitEnded(endedMs);
+      this.#gathering.workBegan(endedMs);
+      if (!isGathering) this.#append();
       else if (!this.#builder.isEmpty) this.#deferTurn();
       this.#gathering.answersLeft(this.#release());
+      this.#gathering.workEnded(clock.nowMs());
       for (const listener of this.#onDurable) listener(batch);
       this.#armTimer(this.#dueMs());
     });

@@ -50,8 +50,9 @@ describe('Gathering', () => {
   it('waits no longer where looks bring nothing new', () => {
     commit(1, 0.2, 50);
     come(10);
-    for (let look = 0; look < 4; look += 1) expect(looksAgain()).toBe(true);
-    expect(looksAgain()).toBe(false);
+    expect(looksAgain()).toBe(true);
+    expect(looksAgain(0.2)).toBe(true);
+    expect(looksAgain(0.1)).toBe(false);
   });
 
   it('counts what the loop has to do as work before it is done', () => {

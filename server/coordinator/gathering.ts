@@ -1,5 +1,6 @@
-/** Looks in a row that bring nothing: clients may be a little slower than a turn of the loop. */
-const VAIN_LOOKS_MAX = 3;
+/** Looks in a row that may bring nothing, and as a share of the last commit's time: clients are slower than a turn of the loop. */
+const VAIN_LOOKS_MAX = 16;
+const VAIN_SHARE = 0.25;
 /** How much less the last gathering counts with each commit without one. */
 const FADING = 0.9;
 
@@ -28,6 +29,8 @@ export class Gathering {
   #expected = 0;
   #came = 0;
   #cameBefore = 0;
+  /** When a look last brought something, and how many have not since. */
+  #newsMs = 0;
   #vainLooks = 0;
 
   /** Decides whether what comes until `answersLeft` is waited for. To be asked when a commit has ended. */
@@ -41,6 +44,7 @@ export class Gathering {
     this.#expected = 0;
     this.#came = 0;
     this.#cameBefore = 0;
+    this.#newsMs = nowMs;
     this.#vainLooks = 0;
     return this.#isGathering;
   }
@@ -67,10 +71,13 @@ export class Gathering {
   /** Whether to look once more before the next commit begins. To be asked once in each turn of the loop. */
   isWorthALook(nowMs: number): boolean {
     if (!this.#isGathering) return false;
-    this.#vainLooks = this.#came > this.#cameBefore ? 0 : this.#vainLooks + 1;
-    this.#cameBefore = this.#came;
-    const isEnough = this.#came >= this.#expected || this.#vainLooks > VAIN_LOOKS_MAX;
-    return !isEnough && nowMs - this.#endedMs < this.#tookMs;
+    if (this.#came > this.#cameBefore) {
+      this.#cameBefore = this.#came;
+      this.#newsMs = nowMs;
+      this.#vainLooks = 0;
+    } else this.#vainLooks += 1;
+    if (this.#came >= this.#expected || nowMs - this.#endedMs >= this.#tookMs) return false;
+    return this.#vainLooks < VAIN_LOOKS_MAX && nowMs - this.#newsMs < VAIN_SHARE * this.#tookMs;
   }
 
   commitBegins(nowMs: number): void {
