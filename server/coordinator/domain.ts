@@ -20,7 +20,7 @@ export interface DecisionContext {
   /** Wall clock, ms since 1970. For days and for people; no deadline is computed from it. */
   readonly utcMs: number;
   /** Uniform in [0, 1). */
-  random(): number;
+  readonly random: () => number;
 }
 
 export interface Decision<Command, Event, Answer, Notice> {

@@ -81,6 +81,14 @@ describe('Gathering', () => {
     expect(looksAgain()).toBe(false);
   });
 
+  it('does not take it for gathering that nobody asks for anything', () => {
+    commit(1, 0, 50);
+    nowMs += 3_600_000;
+    let commits = 0;
+    while (!commit(1, 0, 50)) commits += 1;
+    expect(commits).toBeLessThan(10);
+  });
+
   it('gives up gathering where that took longer than the commit, and comes back to it', () => {
     commit(1, 0, 50);
     for (let look = 0; look < 3; look += 1) {

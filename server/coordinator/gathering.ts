@@ -1,6 +1,8 @@
 /** Looks in a row that may bring nothing, and as a share of the last commit's time: clients are slower than a turn of the loop. */
 const VAIN_LOOKS_MAX = 16;
 const VAIN_SHARE = 0.25;
+/** The longest that a gathering counts for, as a multiple of the commit's time: in the rest of it nobody asked for anything. */
+const GATHERING_TIMES_MAX = 2;
 /** How much less the last gathering counts with each commit without one. */
 const FADING = 0.9;
 
@@ -81,7 +83,7 @@ export class Gathering {
   }
 
   commitBegins(nowMs: number): void {
-    if (this.#isGathering) this.#gatheringMs = nowMs - this.#endedMs;
+    if (this.#isGathering) this.#gatheringMs = Math.min(nowMs - this.#endedMs, GATHERING_TIMES_MAX * this.#tookMs);
     this.#isGathering = false;
     this.#beganMs = nowMs;
     this.#busyMs = 0;

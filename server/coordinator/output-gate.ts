@@ -29,7 +29,7 @@ export class OutputGate {
   }
 
   /** Whether something waits that could leave. */
-  get isReady(): boolean {
+  get #isReady(): boolean {
     const first = this.#queue.peek();
     return first !== undefined && first.position <= this.#durable;
   }
@@ -38,7 +38,7 @@ export class OutputGate {
   release(durablePosition: number): number {
     this.#durable = durablePosition;
     let left = 0;
-    for (; this.isReady; left += 1) {
+    for (; this.#isReady; left += 1) {
       const { receiver, value } = this.#queue.take()!;
       receiver(value as never);
     }

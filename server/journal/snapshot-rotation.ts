@@ -15,7 +15,7 @@ export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
 /** Generations kept: two are for safety, more are for looking back. */
 export const SNAPSHOTS_KEPT_MIN = 2;
 
-/** So many times the bytes after which a snapshot is due: then it takes no rest, or the deltas would grow faster than it gets on. */
+/** So many times the bytes after which a snapshot is due: then the next takes no rest, or the deltas would grow faster than it gets on. */
 const HURRIED_TIMES_DUE = 4;
 
 /** After a snapshot that failed: each attempt reads all of the deltas. */

@@ -1,7 +1,7 @@
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { EventRecord } from '../coordinator/domain.ts';
-import { decodeEvent, encodeEvent, type LeaseEvent } from './events.ts';
+import { decodeEvent, encodeEvent, FIELDS, type LeaseEvent } from './events.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 const RECORD = { address: 'p1:80', country: 'US', rpw: 3, resource_ids: [7], note: { any: [1, null, 'thing'] } };
@@ -309,5 +309,22 @@ describe('an event of the lease domain', () => {
       ['lease', '__proto__', 1],
     ];
     for (const record of strange) expect(() => decodeEvent(record), String(record)).toThrow('unknown event');
+  });
+
+  it('leave no field of a grant or an end behind, whichever others there are', () => {
+    const grant = { lease: 1, resource: 2, addressId: 3, holder: { kind: 'session', session: 's' }, request: 4 };
+    const granted = { type: 'LeaseGranted', ...grant, ttlMs: 5, clamped: false, deadlineMs: 6 } as const;
+    const ended = { type: 'LeaseEnded', lease: 1, end: 'expired', atMs: 2 } as const;
+    const seldom = ['waiter', 'where', 'strategy', 'sticky', 'key', 'body', 'substituteFor', 'otherRequests', 'isMany'];
+    for (const field of seldom) {
+      const event = { ...granted, [field]: 9 } as unknown as LeaseEvent;
+      expect(decodeEvent(encodeEvent(event))).toMatchObject(event);
+    }
+    for (const field of ['reason', 'coolingUntilMs']) {
+      const event = { ...ended, [field]: 9 } as unknown as LeaseEvent;
+      expect(decodeEvent(encodeEvent(event))).toMatchObject(event);
+    }
+    expect(FIELDS.LeaseGranted.slice(8)).toEqual(seldom);
+    expect(FIELDS.LeaseEnded.slice(3)).toEqual(['reason', 'coolingUntilMs']);
   });
 });

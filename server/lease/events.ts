@@ -191,7 +191,8 @@ export function isDurable(event: LeaseEvent): boolean {
   }
 }
 
-const FIELDS = {
+/** Of each event in their order, for its highest version. */
+export const FIELDS = {
   EpochStarted: ['epoch', 'atMs', 'tokenFloor', 'suspendMs'],
   DayTurned: ['day'],
   TokensReserved: ['until'],

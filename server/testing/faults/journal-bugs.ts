@@ -90,8 +90,8 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug('tokens are reserved in memory only', [
     EVENTS,
-    "const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([\n",
-    "const EPHEMERAL: ReadonlySet<LeaseEvent['type']> = new Set([\n  'TokensReserved',\n",
+    "    case 'ExpiryNoticed':\n    case 'WaitersMatched':",
+    "    case 'TokensReserved':\n    case 'ExpiryNoticed':\n    case 'WaitersMatched':",
   ]),
   bug('tokens are reserved once they have been granted', [
     GRANTS,
