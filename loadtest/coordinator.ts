@@ -44,8 +44,8 @@ export class Coordinator {
     this.#args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
   }
 
-  /** Resolves once it is ready. Rejects with the end of its log where it ends before. */
-  static async start(options: CoordinatorOptions, gateway: Scenario['target']): Promise<Coordinator> {
+  /** Not started yet: whoever has it can stop it, however far its start has come. */
+  static async prepare(options: CoordinatorOptions, gateway: Scenario['target']): Promise<Coordinator> {
     const ports = {
       websocket: await freePort(),
       admin: await freePort(),
@@ -56,15 +56,14 @@ export class Coordinator {
     await writeFile(pool, JSON.stringify(poolOf(options.addresses)));
     const isGateway = gateway === 'reverse' || gateway === 'redirect';
     const listener: Record<string, string> = isGateway ? { [`${gateway}-port`]: String(ports[gateway]) } : {};
-    const coordinator = new Coordinator(ports, { ...options, flags: { ...options.flags, ...listener } }, pool);
-    await coordinator.start();
-    return coordinator;
+    return new Coordinator(ports, { ...options, flags: { ...options.flags, ...listener } }, pool);
   }
 
   url(target: Scenario['target']): string {
     return `${target === 'websocket' ? 'ws' : 'http'}://127.0.0.1:${this.#ports[target]}`;
   }
 
+  /** Resolves once it is ready. Rejects with the end of its log where it ends before. */
   async start(): Promise<void> {
     const log = openSync(this.#logFile, 'a');
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN, ...this.#args], {
@@ -80,6 +79,7 @@ export class Coordinator {
       await answer?.body?.cancel();
       if (answer?.ok) return;
       if (child.exitCode !== null || performance.now() > endMs) {
+        await this.kill();
         throw new Error(`the coordinator didn't start:\n${await this.#lastLines()}`);
       }
       await sleep(POLL_MS);

@@ -174,9 +174,11 @@ async function runScenario(name: string, { seconds: asked, set }: Flags): Promis
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
   const backends = await openBackends(scenario.backends ?? 0);
   const flags = { ...scenario.flags?.(own), ...(backends.length > 0 ? { targets: backends.join(',') } : {}) };
-  const coordinator = await Coordinator.start({ folder, addresses: scenario.addresses(own), flags }, scenario.target);
+  const options = { folder, addresses: scenario.addresses(own), flags };
+  const coordinator = await Coordinator.prepare(options, scenario.target);
   cleanups.push(() => coordinator.stop());
   kills.push(() => coordinator.killNow());
+  await coordinator.start();
   const variables = { ...own, ...scenario.derived?.(own, seconds) };
   console.log(`${name}: ${scenario.says} (${seconds} s)`);
   const startedAtMs = Date.now();

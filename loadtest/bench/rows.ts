@@ -10,10 +10,12 @@ import { sessionsSweep } from './rows/sessions-sweep.ts';
 import { single } from './rows/single.ts';
 import { snapshot } from './rows/snapshot.ts';
 
+const cycle50 = cycle(50);
+
 /** What `npm run bench` runs, in this order. */
 export const ROWS: readonly Row[] = [
   generator,
-  cycle(50),
+  cycle50,
   cycle(500),
   pipelined,
   single,
@@ -24,5 +26,8 @@ export const ROWS: readonly Row[] = [
   reverse,
 ];
 
-/** Run for the picture only, or by name. */
-export const ROWS_FOR_PLOT: readonly Row[] = [sessionsSweep];
+/** Run by name. */
+export const OTHER_ROWS: readonly Row[] = [sessionsSweep];
+
+/** Of what `--plot` draws its pictures: latencies, and throughput over sessions. */
+export const PICTURED_ROWS: readonly Row[] = [cycle50, sessionsSweep];
