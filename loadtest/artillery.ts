@@ -40,7 +40,9 @@ export interface Outcome {
 }
 
 export function isInstalled(): boolean {
-  return existsSync(ARTILLERY) && existsSync(join(LOADTEST, 'node_modules/artillery-engine-leasehold'));
+  // npm writes the first of them last.
+  const needed = ['.package-lock.json', 'artillery/bin/run', 'artillery-engine-leasehold'];
+  return needed.every((path) => existsSync(join(LOADTEST, 'node_modules', path)));
 }
 
 /** Half a gigabyte; a minute or two. */

@@ -168,7 +168,7 @@ async function resultsOf(run: ArtilleryRun, coordinator: Coordinator, { restartA
 
 async function runScenario(name: string, { seconds: asked, set }: Flags): Promise<Report> {
   const scenario = SCENARIOS[name]!;
-  const seconds = asked ?? scenario.seconds;
+  const seconds = Math.max(asked ?? scenario.seconds, scenario.secondsMin ?? 1);
   const own = { ...scenario.variables, ...set };
   const folder = await mkdtemp(join(tmpdir(), 'leasehold-loadtest-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));

@@ -19,6 +19,8 @@ export interface Scenario {
   readonly backends?: number;
   /** Of the coordinator. */
   readonly flags?: (variables: Readonly<Record<string, number>>) => Readonly<Record<string, string>>;
+  /** It needs so long to show what it is there for. Absent: a second. */
+  readonly secondsMin?: number;
   /** When the coordinator is killed and started again, as a share of `seconds`. */
   readonly restartAt?: number;
   /** The durable counter to which each collector adds; what it says at the end is compared. */
@@ -83,6 +85,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     derived: () => ({ counter: RESTART_COUNTER }),
     addresses: ({ collectors = 0 }) => collectors * 2,
     target: 'websocket',
+    secondsMin: 6,
     restartAt: 0.5,
     counter: RESTART_COUNTER,
   },

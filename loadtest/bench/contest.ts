@@ -12,8 +12,8 @@ import { withFolder } from './processes.ts';
 import type { RowContext } from './row.ts';
 import { median } from './statistics.ts';
 
-/** Connections, caches, compilers: before the first round, and before each. */
-const FIRST_WARM_UP_SHARE = 0.5;
+/** Connections, caches, compilers: before the first round, and as a share of a turn before each. */
+const FIRST_WARM_UP_MS = 2_000;
 const WARM_UP_SHARE = 0.15;
 
 export interface Load {
@@ -70,15 +70,18 @@ export async function contest(
         if (why !== undefined) say(why);
       }
       for (const entrant of entrants) {
-        await turn(entrant, load, { warmUpMs: 0, measureMs: seconds * 1_000 * FIRST_WARM_UP_SHARE });
+        await turn(entrant, load, { warmUpMs: 0, measureMs: FIRST_WARM_UP_MS });
       }
       for (let round = 1; round <= rounds; round += 1) {
-        for (const [index, entrant] of entrants.entries()) {
-          if (index === 0) aroundFirst?.(folder);
+        for (let place = 0; place < entrants.length; place += 1) {
+          // Another one begins in each round: nobody always follows the same one.
+          const entrant = entrants[(round - 1 + place) % entrants.length]!;
+          const isFirst = entrant === entrants[0];
+          if (isFirst) aroundFirst?.(folder);
           const window = { warmUpMs: seconds * 1_000 * WARM_UP_SHARE, measureMs: seconds * 1_000 };
           const one = await turn(entrant, load, window);
           entrant.turns.push(one);
-          if (index === 0) aroundFirst?.(folder);
+          if (isFirst) aroundFirst?.(folder);
           say(`round ${round} of ${rounds}, ${entrant.contestant.name}: ${Math.round(one.perSecond)} operations/s`);
         }
       }
