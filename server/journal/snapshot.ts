@@ -17,8 +17,8 @@ import { decodeSnapshotHeader, encodeSnapshotHeader, HEADER_BYTES, type Snapshot
 import { SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import { packValue, unpackValues } from './msgpack.ts';
 
-/** A chunk is closed by the record that reaches this size. */
-const CHUNK_BYTES = 64 * 1024;
+/** A chunk is closed by the record that reaches this size: whoever makes a snapshot beside commits rests between two. */
+const CHUNK_BYTES = 16 * 1024;
 /** A longer chunk is neither written nor read: it bounds what one length field can make a reader allocate. */
 const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 /** Written back to the disk this often, so that no commit queues behind a whole snapshot. */
