@@ -15,8 +15,8 @@ import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './s
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
 import { ensureResource, type LeaseState, type Session, sharedHolder } from './state.ts';
 
-/** A record is closed by the address whose leases reach this number: less than a millisecond's work. */
-const LEASES_PER_RECORD = 1_024;
+/** A record is closed by the address whose leases reach this number: about a millisecond's work. */
+const LEASES_PER_RECORD = 2_048;
 
 type LeasesRecord = RecordOf<'leases'>;
 
