@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RESOURCE } from '../generator/request-writer.ts';
-import { Program, ROOT } from '../processes.ts';
+import { startCoordinator } from '../started-coordinator.ts';
 import type { Contestant } from './contestant.ts';
 import { uwsMissing } from './uws-missing.ts';
 
@@ -17,20 +17,8 @@ function leasehold(transport: 'uws' | 'ws'): Contestant {
     async start(folder) {
       const pool = join(folder, 'pool.json');
       await writeFile(pool, JSON.stringify(Array.from({ length: ADDRESSES }, (_, index) => address(index))));
-      const flags = { port: 0, 'admin-port': 0, 'data-dir': join(folder, 'data'), pool, transport };
-      const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
-      let port: number | undefined;
-      const server = new Program(
-        process.execPath,
-        ['--enable-source-maps', join(ROOT, 'dist/server/main.js'), ...args],
-        {
-          onLine: (line) => {
-            if (port === undefined && line.includes('"msg":"ready"'))
-              port = (JSON.parse(line) as { port: number }).port;
-          },
-        },
-      );
-      return { server, port: await server.until('be ready', () => port) };
+      const flags = { 'data-dir': join(folder, 'data'), pool, transport };
+      return startCoordinator(['--enable-source-maps'], flags);
     },
   };
 }

@@ -5,9 +5,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Program, ROOT, withFolder } from '../processes.ts';
+import { type Program, withFolder } from '../processes.ts';
+import { startCoordinator } from '../started-coordinator.ts';
 
-const MAIN = join(ROOT, 'dist/server/main.js');
 const COLLECTOR = join(import.meta.dirname, 'collect-on-signal.js');
 /** Imports of a million addresses at the start included. */
 const READY_MS_MAX = 180_000;
@@ -53,23 +53,12 @@ export class CoordinatorProcess {
   static async start(folder: string, { flags = {}, pool }: CoordinatorFlags): Promise<CoordinatorProcess> {
     const poolFile = join(folder, 'pool.json');
     if (pool) await writePool(poolFile, pool);
-    const all = {
-      port: '0',
-      'admin-port': '0',
-      transport: 'uws',
-      'data-dir': join(folder, 'data'),
-      ...(pool ? { pool: poolFile } : {}),
-      ...flags,
-    };
-    let ready: { readonly port: number; readonly adminPort: number } | undefined;
     const startMs = performance.now();
-    const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-    const server = new Program(process.execPath, ['--expose-gc', '--import', COLLECTOR, MAIN, ...args], {
-      onLine: (line) => {
-        if (line.includes('"msg":"ready"')) ready = JSON.parse(line) as NonNullable<typeof ready>;
-      },
-    });
-    const { port, adminPort } = await server.until('be ready', () => ready, READY_MS_MAX);
+    const { server, port, adminPort } = await startCoordinator(
+      ['--expose-gc', '--import', COLLECTOR],
+      { transport: 'uws', 'data-dir': join(folder, 'data'), ...(pool ? { pool: poolFile } : {}), ...flags },
+      READY_MS_MAX,
+    );
     return new CoordinatorProcess(server, port, adminPort, performance.now() - startMs);
   }
 
