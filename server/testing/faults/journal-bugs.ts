@@ -149,7 +149,7 @@ export const FOUND_AT: ReadonlyMap<string, string> = new Map([
   ['the end of a recovery is not synced', '--lives 1000002 --state 743'],
   ['the CRC of a batch is not checked', '--lives 1000002 --state 429'],
   ['tokens are reserved once they have been granted', '--lives 1000000 --state 38'],
-  ['the CRC of a chunk of a snapshot is not checked', '--corruption --seed 1 --damage 8909'],
+  ['the CRC of a chunk of a snapshot is not checked', '--corruption --seed 1 --damage 8912'],
   ['batches are not held to the chain', '--corruption --seed 1 --damage 216'],
   ['neither segments nor batches are held to the chain', '--corruption --seed 1 --damage 216'],
   ['nothing is looked for behind a torn end', '--corruption --seed 1 --damage 215'],
