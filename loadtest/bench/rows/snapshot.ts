@@ -3,8 +3,8 @@ import type { Row } from '../row.ts';
 import { median } from '../statistics.ts';
 
 const RATIO_MAX = 1.5;
-/** Of each load: several snapshots. */
-const SECONDS = 120;
+/** Of each load: three snapshots. */
+const SECONDS = 360;
 
 /** As snapshot-bench.ts writes it. */
 interface Compared {
