@@ -9,6 +9,8 @@ import type { CoordinatorFrame } from './frames.ts';
 import { MESSAGE_BYTES_MAX } from './limits.ts';
 
 const FIRST_BYTES = 16_384;
+/** Messages up to this length are handed out as views that are made once. */
+const VIEWED_BYTES_MAX = 512;
 const TEXT_LENGTH_MAX = 0xff;
 const KEYS_MAX = 0x0f;
 const ELEMENTS_MAX = 0xffff;
@@ -20,6 +22,8 @@ const DEPTH_MAX = 8;
 /** Shared by all calls: a call neither waits nor calls back. */
 let out = new Uint8Array(FIRST_BYTES);
 let view = new DataView(out.buffer);
+/** Of the beginning of `out`, by their length. */
+let views = noViews();
 let offset = 0;
 /** Whether all that was written so far is as the codec would have it. */
 let isSure = true;
@@ -35,7 +39,16 @@ export function writeFrames(frames: CoordinatorFrame | readonly CoordinatorFrame
     writeArrayHead(frames.length);
     for (const frame of frames) writeFrame(frame);
   } else writeFrame(frames);
-  return isSure ? out.subarray(0, offset) : undefined;
+  return isSure ? written() : undefined;
+}
+
+function noViews(): (Uint8Array | undefined)[] {
+  return Array.from({ length: VIEWED_BYTES_MAX + 1 }, () => undefined);
+}
+
+function written(): Uint8Array {
+  if (offset > VIEWED_BYTES_MAX) return out.subarray(0, offset);
+  return (views[offset] ??= out.subarray(0, offset));
 }
 
 function isList(frames: CoordinatorFrame | readonly CoordinatorFrame[]): frames is readonly CoordinatorFrame[] {
@@ -197,4 +210,5 @@ function grow(length: number): void {
   grown.set(out);
   out = grown;
   view = new DataView(out.buffer);
+  views = noViews();
 }

@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, readFile } from 'node:fs/promises';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { ERROR_CODES, LEASE_ENDS, REFUSED_REASONS, REVOKE_REASONS } from '../protocol/codes.ts';
 import { MESSAGE_BYTES_MAX } from '../protocol/limits.ts';
 import { openAdmin } from './admin/admin-server.ts';

@@ -43,7 +43,8 @@ export class Connection implements SocketHandlers {
   #handler: FrameHandler | undefined;
   #isBatch = false;
   readonly #outbox: Outbox;
-  readonly #inbox = new Inbox();
+  /** Absent until something has to wait: most sockets never have one. */
+  #inbox: Inbox | undefined;
   /** What was done in the turn `#workedTurn`. */
   #weight = 0;
   #workedTurn = -1;
@@ -93,9 +94,9 @@ export class Connection implements SocketHandlers {
   message(message: Uint8Array | string): void {
     if (this.#isOver) return;
     this.#missedPongs = 0;
-    if (this.#inbox.isEmpty && this.#mayWork()) this.#receive(message);
-    else if (!this.#inbox.push(message)) return this.end(CLOSE.overloaded, 'too much waits to be read');
-    if (!this.#inbox.isEmpty) this.#hub.workLater(this);
+    if (!this.#hasWork && this.#mayWork()) this.#receive(message);
+    else if (!this.#openInbox().push(message)) return this.end(CLOSE.overloaded, 'too much waits to be read');
+    if (this.#hasWork) this.#hub.workLater(this);
   }
 
   #receive(message: Uint8Array | string): void {
@@ -124,7 +125,7 @@ export class Connection implements SocketHandlers {
   close(code: number): void {
     this.#closeCode = code;
     // What was sent before the close is taken first: a release, say.
-    if (!this.#isOver && !this.#inbox.isEmpty) return;
+    if (!this.#isOver && this.#hasWork) return;
     this.#closed(code);
   }
 
@@ -137,8 +138,8 @@ export class Connection implements SocketHandlers {
 
   /** A new turn: goes on with what the last one left. */
   work(): void {
-    this.#workOff();
-    if (!this.#isOver && !this.#inbox.isEmpty) this.#hub.workLater(this);
+    if (this.#inbox) this.#workOff(this.#inbox);
+    if (!this.#isOver && this.#hasWork) this.#hub.workLater(this);
     else if (this.#closeCode !== undefined) this.#closed(this.#closeCode);
   }
 
@@ -256,24 +257,35 @@ export class Connection implements SocketHandlers {
     if (values.length > BATCH_FRAMES_MAX) {
       return this.#fault({ code: 'too_many', message: `${values.length} frames, ${BATCH_FRAMES_MAX} at most` });
     }
-    this.#inbox.open(values, areChecked);
-    this.#workOff();
+    const inbox = this.#openInbox();
+    inbox.open(values, areChecked);
+    this.#workOff(inbox);
   }
 
   /** What waits, as far as the turn goes. */
-  #workOff(): void {
+  #workOff(inbox: Inbox): void {
     while (!this.#isOver && this.#mayWork()) {
-      if (this.#inbox.hasFrames) {
-        const { areChecked } = this.#inbox;
-        const frame = this.#inbox.takeFrame();
+      if (inbox.hasFrames) {
+        const { areChecked } = inbox;
+        const frame = inbox.takeFrame();
         if (areChecked) this.#takeChecked(frame as CollectorFrame);
         else this.#take(frame);
         continue;
       }
-      const message = this.#inbox.takeMessage();
+      const message = inbox.takeMessage();
       if (message === undefined) return;
       this.#receive(message);
     }
+  }
+
+  #openInbox(): Inbox {
+    this.#inbox ??= new Inbox();
+    return this.#inbox;
+  }
+
+  /** Whether something waits for its turn. */
+  get #hasWork(): boolean {
+    return this.#inbox !== undefined && !this.#inbox.isEmpty;
   }
 
   get #isOver(): boolean {
@@ -338,7 +350,7 @@ export class Connection implements SocketHandlers {
     this.#phase = 'ended';
     this.#cancelHelloTimer();
     this.#outbox.clear();
-    this.#inbox.clear();
+    this.#inbox = undefined;
     if (this.#handler) this.#hub.leave(this, this.#handler.session, how);
   }
 

@@ -14,7 +14,7 @@ const WEIGHT_LEASES = 64;
 
 /** What a socket has sent and what there was no room for in its turn: frames of an array, then the messages behind it. */
 export class Inbox {
-  #messages = new Fifo<Uint8Array | string>();
+  readonly #messages = new Fifo<Uint8Array | string>();
   #bytes = 0;
   #frames: readonly unknown[] = [];
   #areChecked = false;
@@ -60,12 +60,6 @@ export class Inbox {
     const message = this.#messages.take();
     if (message !== undefined) this.#bytes -= message.length;
     return message;
-  }
-
-  clear(): void {
-    this.open([], false);
-    this.#messages = new Fifo();
-    this.#bytes = 0;
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the lease domain decides, as frames. */
 import { assertNever } from '../../protocol/assert.ts';
-import type { CoordinatorFrame, ErrorFrame } from '../../protocol/frames.ts';
+import type { CoordinatorFrame, ErrorFrame, Grant, GrantedFrame } from '../../protocol/frames.ts';
 import type { Taken } from '../clients/access.ts';
 import type { Granted, Queued, Refused, Rejected, RenewalOutcome, SessionNotice } from '../lease/commands.ts';
 
@@ -8,8 +8,7 @@ import type { Granted, Queued, Refused, Rejected, RenewalOutcome, SessionNotice 
 export function acquireFrame(id: number, answer: Granted | Queued | Refused): CoordinatorFrame {
   switch (answer.type) {
     case 'granted':
-      if (answer.isMany) return { type: 'granted', id, leases: [...answer.grants] };
-      return { type: 'granted', id, ...answer.grants[0]! };
+      return answer.isMany ? { type: 'granted', id, leases: [...answer.grants] } : grantedFrame(id, answer.grants[0]!);
     case 'queued': {
       const { position, estimateMs } = answer;
       return estimateMs === undefined
@@ -25,6 +24,15 @@ export function acquireFrame(id: number, answer: Granted | Queued | Refused): Co
     default:
       return assertNever(answer);
   }
+}
+
+/** Field by field: to spread the grant would cost several times as much. */
+function grantedFrame(id: number, grant: Grant): GrantedFrame {
+  const { lease, resource, address, ttl_ms, clamped, waited_ms } = grant;
+  const frame: GrantedFrame = { type: 'granted', id, lease, resource, address, ttl_ms };
+  if (clamped !== undefined) frame.clamped = clamped;
+  if (waited_ms !== undefined) frame.waited_ms = waited_ms;
+  return frame;
 }
 
 export function noticeFrame(notice: SessionNotice): CoordinatorFrame {

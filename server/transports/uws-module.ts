@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 /** In a variable, so that no compiler or bundler looks for it. */
 const MODULE_NAME = 'uWebSockets.js';
 
-/** Valid from `open` until `close`; every method throws afterwards. */
+/** Valid from `open` until `close`; every method throws afterwards. One object for a socket, so that it may carry ours. */
 export interface UwsWebSocket<UserData> {
   getUserData(): UserData;
   /** Writes what the kernel takes and queues a copy of the rest. 1: nothing is queued; 0: something is; 2: dropped. */

@@ -46,6 +46,9 @@ interface UserData {
   readonly socket: UwsSocket;
 }
 
+/** Ours is a property from `open` on: read as one it costs nothing, and `getUserData` a call into the library. */
+type OwnWebSocket = UwsWebSocket<UserData> & { socket: UwsSocket };
+
 export const openUws: OpenTransport = async (options) => openUwsWith(loadUws(), options);
 
 export async function openUwsWith(uws: UwsModule, options: TransportOptions): Promise<Transport> {
@@ -91,12 +94,16 @@ function makeApp(uws: UwsModule, options: TransportOptions, tls: TlsFiles | unde
     idleTimeout: IDLE_TIMEOUT_S,
     sendPingsAutomatically: false,
     upgrade: (response, request, context) => upgrade(options, response, request, context),
-    open: (ws) => ws.getUserData().socket.opened(ws),
-    message: (ws, message, isBinary) => ws.getUserData().socket.received(message, isBinary),
-    ping: (ws) => ws.getUserData().socket.pinged(),
-    pong: (ws) => ws.getUserData().socket.ponged(),
-    drain: (ws) => ws.getUserData().socket.drained(),
-    close: (ws, code) => ws.getUserData().socket.closed(code),
+    open(ws) {
+      const { socket } = ws.getUserData();
+      (ws as OwnWebSocket).socket = socket;
+      socket.opened(ws);
+    },
+    message: (ws, message, isBinary) => (ws as OwnWebSocket).socket.received(message, isBinary),
+    ping: (ws) => (ws as OwnWebSocket).socket.pinged(),
+    pong: (ws) => (ws as OwnWebSocket).socket.ponged(),
+    drain: (ws) => (ws as OwnWebSocket).socket.drained(),
+    close: (ws, code) => (ws as OwnWebSocket).socket.closed(code),
   });
   // Also where the key of a WebSocket handshake is missing or malformed: then the library takes it for plain HTTP.
   app.any('/*', (response) => {
@@ -254,12 +261,11 @@ class UwsSocket implements Socket {
   /** Told at once, bytes are passed on as they lie in the library's buffer; told later, they need memory of their own. */
   received(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#closing !== undefined) return;
-    const lent = Buffer.from(message);
     if (this.#options.tls === undefined) {
-      this.#handlers?.message(isBinary ? lent : lent.toString('utf8'));
+      this.#handlers?.message(isBinary ? new Uint8Array(message) : textOf(message));
       return;
     }
-    const own = isBinary ? Buffer.from(lent) : lent.toString('utf8');
+    const own = isBinary ? new Uint8Array(message).slice() : textOf(message);
     this.#tell(() => this.#handlers?.message(own));
   }
 
@@ -306,4 +312,8 @@ class UwsSocket implements Socket {
       this.#ws?.end(this.#closing.code, this.#closing.reason);
     }
   }
+}
+
+function textOf(message: ArrayBuffer): string {
+  return Buffer.from(message).toString('utf8');
 }
