@@ -224,8 +224,9 @@ export function applyLeaseEnd(state: LeaseState, event: Event<'LeaseEnded'>): vo
   // Whatever becomes of the address: where a bound of the resource was in the way, it may not be any more.
   wake(state, resource);
   if (forgetIfGone(state, address)) return;
-  leasesChanged(state, address, resource);
+  // In this order: while the pair is leased its place in the orders of free ones need not follow.
   usageChanged(state, address);
+  leasesChanged(state, address, resource);
 }
 
 /** A removed address stays while somebody has a lease on it, and while a pair of it must not be given again. */

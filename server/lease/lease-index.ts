@@ -121,8 +121,8 @@ export function cutWithdrawn(state: LeaseState, address: Address): void {
     const { token } = lease;
     const resource = ensureResource(state, lease.resource);
     unindexLease(state, lease, address, resource);
-    leasesChanged(state, address, resource);
     usageChanged(state, address);
+    leasesChanged(state, address, resource);
     state.cut.push({ lease: token, reason });
   }
 }

@@ -100,8 +100,8 @@ function cyclesMs(bench: BenchPool, strategy: Strategy, cycles: number): number 
 
 function release(pool: ResourcePool<BenchAddress>, address: BenchAddress): void {
   address.leaseCount -= 1;
-  pool.setStatus(address, FREE);
   pool.usageChanged(address);
+  pool.setStatus(address, FREE);
 }
 
 function fastest(measure: (run: number) => number): number {
