@@ -141,7 +141,7 @@ describe('bad batch with a good one after it; bad newest snapshot without an old
     const [older, newest] = await filesOf(dir, '.snapshot');
     await rm(join(dir, older!));
     await flipByte(join(dir, newest!), HEADER_BYTES + 100);
-    await expectRefused(dir, '');
+    await expectRefused(dir, newest!);
   });
 
   it('ends with exit 65 where a delta behind the older snapshot is missing', async () => {
@@ -150,7 +150,7 @@ describe('bad batch with a good one after it; bad newest snapshot without an old
     await flipByte(join(dir, newest!), HEADER_BYTES + 100);
     const [first] = await filesOf(dir, '.delta');
     await rm(join(dir, first!));
-    await expectRefused(dir, '');
+    await expectRefused(dir, newest!);
   });
 });
 

@@ -154,6 +154,7 @@ export class Journal implements EventLog {
       snapshotAgeMs: options.snapshotAgeMs ?? SNAPSHOT_AGE_MS_DEFAULT,
       snapshotsKept: options.snapshotsKept ?? SNAPSHOTS_KEPT_MIN,
       sealedBytes: recovered.deltaBytes,
+      sealedPosition: recovered.position,
       badSnapshots: recovered.badSnapshots,
       takeSnapshot,
       storage: this.#storage,

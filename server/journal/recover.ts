@@ -67,10 +67,16 @@ export async function recover(
 
   const { base, badSnapshots } = await restoreSnapshot(disk, dir, listing.snapshots.filter(isWanted), replica);
   const reader = new DeltaReader(disk, dir, replica, base);
-  await reader.readAll(listing.deltas.filter(isWanted), upTo ?? Number.POSITIVE_INFINITY);
+  const [newestBad] = badSnapshots;
+  try {
+    await reader.readAll(listing.deltas.filter(isWanted), upTo ?? Number.POSITIVE_INFINITY);
+  } catch (error) {
+    if (!newestBad || !(error instanceof CorruptJournalError)) throw error;
+    // Otherwise a sound delta would be blamed for leading nowhere without the snapshot.
+    throw new CorruptJournalError(newestBad.name, newestBad.offset, `${newestBad.reason}; and ${error.message}`);
+  }
   const { end, tornTail } = reader;
 
-  const [newestBad] = badSnapshots;
   if (newestBad && end.position < newestBad.position) {
     const reason = `${newestBad.reason}, and the deltas only reach position ${end.position}`;
     throw new CorruptJournalError(newestBad.name, newestBad.offset, reason);

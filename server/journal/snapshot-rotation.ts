@@ -43,8 +43,10 @@ export interface SnapshotRotationOptions {
   readonly snapshotAgeMs: number;
   /** At least SNAPSHOTS_KEPT_MIN. */
   readonly snapshotsKept: number;
-  /** Bytes of sealed deltas since the last snapshot, at the start. */
+  /** Bytes of sealed deltas since the last snapshot, at the start, … */
   readonly sealedBytes: number;
+  /** … and the last position in them. */
+  readonly sealedPosition: number;
   /** Names of damaged ones: they count as no generation. */
   readonly badSnapshots: readonly string[];
   readonly takeSnapshot: TakeSnapshot | undefined;
@@ -61,7 +63,7 @@ export class SnapshotRotation {
   readonly #badSnapshots: Set<string>;
   readonly #closing = new AbortController();
   #sealedBytes: number;
-  #sealedPosition = 0;
+  #sealedPosition: number;
   /** Never two at a time. */
   #running: Promise<void> | undefined;
   #cancelAge: (() => void) | undefined;
@@ -77,6 +79,7 @@ export class SnapshotRotation {
     this.#options = options;
     this.#badSnapshots = new Set(options.badSnapshots);
     this.#sealedBytes = options.sealedBytes;
+    this.#sealedPosition = options.sealedPosition;
     this.#awaitAge();
   }
 

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { cp, readdir } from 'node:fs/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StorageLevel } from '../coordinator/domain.ts';
 import {
@@ -80,6 +80,22 @@ describe('a journal on a disk that gets full', () => {
     await expect
       .poll(async () => (await readdir(dir)).filter((name) => name.endsWith('.snapshot')), POLL)
       .toHaveLength(1);
+  });
+
+  it('makes one of what it finds where it is nearly full from the start', async () => {
+    const { dir, run } = await started();
+    await run.add('a', 3);
+    const upTo: number[] = [];
+    const disk = Object.assign(smallDisk(), { free: MIB });
+    const takeSnapshot = async ({ upToPosition }: { upToPosition: number }) => {
+      upTo.push(upToPosition);
+      await buildSnapshot(nodeDisk, copy, counterReplica(), upToPosition);
+    };
+    const copy = await temporaryFolder();
+    await cp(dir, copy, { recursive: true });
+    await started({ disk, takeSnapshot }, copy);
+    await expect.poll(() => readdir(copy), POLL).toContain('00000000000000000003.snapshot');
+    expect(upTo).toEqual([3]);
   });
 
   it('keeps two generations there, however many it keeps elsewhere', async () => {
