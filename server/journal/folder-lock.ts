@@ -1,5 +1,6 @@
 /**
- * One coordinator a folder: a lock of the kernel, which falls with its process however that dies.
+ * One coordinator a folder: a lock of the kernel, which falls with its process however that dies. It is on the folder itself:
+ * a file would be taken for a leftover and deleted, and the next coordinator would lock another one of its name.
  *
  * Node has no flock(2), but the lock belongs to the open file description, not to the process that asked for it. So
  * the program `flock` of util-linux is started once with our descriptor as its own 3, locks it, and is gone: the
@@ -8,24 +9,22 @@
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { join } from 'node:path';
 
-const LOCK_FILE = 'lock';
 const LOCK_TIMEOUT_MS = 5_000;
 /** What `flock -n` exits with where somebody else holds the lock. */
 const FLOCK_EXIT_HELD = 1;
 
 export interface FolderLock {
-  /** Gives the folder free. The file stays: removing it would let two hold locks on two files of one name. */
+  /** Gives the folder free. */
   release(): void;
 }
 
 /**
  * Locks an existing folder, or says that another process holds it. Blocks for some milliseconds: for the start only.
- * Throws where the folder is missing, can't be written, or there is no program `flock`.
+ * Throws where the folder is missing, can't be read, or there is no program `flock`.
  */
 export function lockFolder(dir: string): FolderLock | 'held' {
-  const descriptor = fs.openSync(join(dir, LOCK_FILE), fs.constants.O_RDONLY | fs.constants.O_CREAT, 0o600);
+  const descriptor = fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   const { status, error, stderr } = spawnSync('flock', ['-n', '3'], {
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
     timeout: LOCK_TIMEOUT_MS,

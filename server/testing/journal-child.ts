@@ -69,12 +69,12 @@ async function run(): Promise<void> {
   await journal.close();
 }
 
-if (lockFolder(dir) === 'held') {
-  say('held');
-  process.exit(EXIT.held);
-}
-say('locked');
 try {
+  if (lockFolder(dir) === 'held') {
+    say('held');
+    process.exit(EXIT.held);
+  }
+  say('locked');
   await run();
   process.exit(EXIT.clean);
 } catch (error) {

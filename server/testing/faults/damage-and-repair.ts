@@ -54,9 +54,7 @@ async function soundFolder(): Promise<Map<string, Buffer>> {
   const dir = await mkdtemp(join(tmpdir(), 'leasehold-'));
   try {
     await makeGenerations(dir);
-    const files = await readFolder(dir);
-    files.delete('lock');
-    return files;
+    return await readFolder(dir);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

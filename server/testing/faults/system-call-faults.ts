@@ -93,9 +93,9 @@ async function makeWorld(folder: string, seed: number): Promise<World> {
   return { seed, template, dir, calls: undisturbed.calls };
 }
 
-/** Whether the call changes the folder or makes a change durable; the lock is no part of the data. */
+/** Whether the call changes the folder, makes a change durable, or opens the folder for that. */
 function isBoundary({ call, arguments: given }: TracedCall, dir: string): boolean {
-  if (!given.includes(dir) || given.includes(`${dir}/lock`)) return false;
+  if (!given.includes(dir)) return false;
   return call !== 'openat' || /O_CREAT|O_DIRECTORY/.test(given);
 }
 
