@@ -18,7 +18,7 @@ import {
   describeRecord as describeCounterRecord,
 } from './counters/described.ts';
 import { blockingDisk } from './journal/blocking-disk.ts';
-import { buildSnapshot } from './journal/build-snapshot.ts';
+import { type BuiltSnapshot, buildSnapshot } from './journal/build-snapshot.ts';
 import { type Disk, nodeDisk } from './journal/disk.ts';
 import { CorruptJournalError, UnknownFormatError } from './journal/errors.ts';
 import { listFolder } from './journal/file-names.ts';
@@ -95,8 +95,8 @@ interface PastTask extends PastQuestion {
 export async function snapshotInWorker(
   dir: string,
   { upToPosition, isUrgent, signal }: SnapshotRequest,
-): Promise<void> {
-  await runInWorker({ task: 'snapshot', dir, upToPosition, isUrgent }, signal);
+): Promise<BuiltSnapshot> {
+  return (await runInWorker({ task: 'snapshot', dir, upToPosition, isUrgent }, signal)) as BuiltSnapshot;
 }
 
 /** Resolves to what the task comes to. Rejects where it fails, and soon where it is called off. */
@@ -344,8 +344,9 @@ if (!isMainThread && isTask(workerData)) {
   if (workerData.task === 'past') parentPort?.postMessage(await answerPast(paced, workerData));
   else {
     const { upToPosition, isUrgent } = workerData;
-    await buildSnapshot(isUrgent ? blockingDisk : paced, dir, replayingReplica(), upToPosition);
-    parentPort?.postMessage('done');
+    parentPort?.postMessage(
+      await buildSnapshot(isUrgent ? blockingDisk : paced, dir, replayingReplica(), upToPosition),
+    );
   }
 }
 

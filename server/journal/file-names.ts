@@ -7,7 +7,6 @@
  *   prepared-7.delta.tmp            room for the next segments
  *   room.snapshot.tmp               room for the next snapshot, or one being made
  *   <position>.delta.tmp, …         being made; what has any of these names at a start is removed
- *   lock                            see folder-lock.ts
  *
  * Other names are somebody else's: passed over, never touched.
  */
@@ -55,4 +54,13 @@ export async function listFolder(disk: Disk, dir: string): Promise<FolderListing
     else if (name === STOPPED_NAME) hasStopped = true;
   }
   return { deltas, snapshots, temporaries, hasStopped };
+}
+
+/**
+ * A snapshot is made once the segment behind it has its name, and no crash takes that away for long: where none is there,
+ * somebody has probably removed it. A run that put away an empty one and ended before it made another looks the same.
+ */
+export function notesOfNoDelta({ deltas }: FolderListing, snapshotPosition: number): string[] {
+  if (deltas.some(({ position }) => position > snapshotPosition)) return [];
+  return [`no delta follows ${snapshotName(snapshotPosition)}: what was written behind it, if anything, is gone`];
 }

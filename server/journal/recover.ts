@@ -12,7 +12,14 @@ import { DeltaReader, type TornTail } from './delta-reader.ts';
 import { type Disk, isDiskFailure, isShortage } from './disk.ts';
 import { CorruptJournalError, UnknownFormatError } from './errors.ts';
 import type { StoppedHeader } from './file-header.ts';
-import { type FolderListing, listFolder, type PositionedFile, STOPPED_NAME, TEMPORARY_SUFFIX } from './file-names.ts';
+import {
+  type FolderListing,
+  listFolder,
+  notesOfNoDelta,
+  type PositionedFile,
+  STOPPED_NAME,
+  TEMPORARY_SUFFIX,
+} from './file-names.ts';
 import { checkSnapshot, readSnapshot } from './snapshot.ts';
 
 export interface RecoverOptions {
@@ -84,6 +91,7 @@ export async function recover(
   if (stopped) compareWithStop(stopped, reader);
   const notes = badSnapshots.map(({ name, reason, offset }) => `${name} was passed over: ${reason} at byte ${offset}`);
   if (tornTail) notes.push(`a torn batch of ${tornTail.bytes} bytes ends ${tornTail.file} at byte ${tornTail.offset}`);
+  if (base && upTo === undefined) notes.push(...notesOfNoDelta(listing, base.position));
   if (cut) await settle(disk, dir, reader, listing);
   return {
     position: end.position,

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import type { BuiltSnapshot } from './build-snapshot.ts';
 import { type Disk, isDiskFailure, sizeOf } from './disk.ts';
 import { listFolder, SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import type { JournalLog, StorageWatch } from './storage-watch.ts';
@@ -31,7 +32,7 @@ export interface SnapshotRequest {
 }
 
 /** Makes a snapshot away from the event loop, with buildSnapshot; resolves when it is durable under its name. */
-export type TakeSnapshot = (request: SnapshotRequest) => Promise<void>;
+export type TakeSnapshot = (request: SnapshotRequest) => Promise<BuiltSnapshot>;
 
 export interface SnapshotRotationOptions {
   readonly disk: Disk;
@@ -213,7 +214,10 @@ export class SnapshotRotation {
     if (!takeSnapshot) throw new Error('this journal has no way to make snapshots');
     log.info({ snapshot: snapshotName(upToPosition) }, 'snapshot begun');
     const hasPiledUp = this.#sealedBytes > HURRIED_TIMES_DUE * snapshotBytes;
-    await takeSnapshot({ upToPosition, isUrgent: hasPiledUp || storage.level !== 'ample', signal });
+    const isUrgent = hasPiledUp || storage.level !== 'ample';
+    const { badSnapshots, notes } = await takeSnapshot({ upToPosition, isUrgent, signal });
+    for (const name of badSnapshots) this.#badSnapshots.add(name);
+    for (const note of notes) log.warn({ snapshot: snapshotName(upToPosition) }, note);
     return sizeOf(disk, join(dir, snapshotName(upToPosition)));
   }
 

@@ -47,6 +47,7 @@ describe('snapshot', () => {
     const { counters, recovered } = await recovering(dir);
     expect(counters).toEqual({ a: [3, 3] });
     expect(recovered).toMatchObject({ position: 3, epoch: 1, clockMs: 1.5, utcMs: 1_750_000_000_001 });
+    expect(recovered.notes).toEqual([expect.stringContaining(`no delta follows ${snapshotName(3)}`)]);
     const next = await JournalRun.start(dir);
     await next.add('a');
     expect((await recovering(dir)).counters).toEqual({ a: [4, 4] });
@@ -147,6 +148,24 @@ describe('snapshot rotation', () => {
     expect((await recovering(dir)).counters).toEqual({ a: [30, 30] });
   });
 
+  it('does not count one either that is damaged while the journal runs, and says so', async () => {
+    const dir = await temporaryFolder();
+    const warnings: string[] = [];
+    const log = { info: () => {}, warn: (_: object, message: string) => void warnings.push(message) };
+    const run = await JournalRun.start(dir, { ...snapshotsOf(dir), log });
+    for (let round = 0; round < 2; round += 1) {
+      await run.add('a', 10);
+      await run.journal.snapshotNow();
+    }
+    await truncate(join(dir, snapshotName(20)), 600);
+    await run.add('a', 10);
+    await run.journal.snapshotNow();
+    expect(await namesOf(dir, '.snapshot')).toEqual([10, 20, 30].map(snapshotName));
+    expect(warnings).toEqual([expect.stringContaining(`${snapshotName(20)} was passed over`)]);
+    await truncate(join(dir, snapshotName(30)), 600);
+    expect((await recovering(dir)).counters).toEqual({ a: [30, 30] });
+  });
+
   it('begins by itself once enough has been sealed, and starts from what earlier runs left', async () => {
     const dir = await temporaryFolder();
     const made: number[] = [];
@@ -230,7 +249,7 @@ describe('snapshot rotation', () => {
       takeSnapshot: async (request) => {
         made.push(request.upToPosition);
         await held;
-        await takeSnapshot(request);
+        return takeSnapshot(request);
       },
     });
     for (let batch = 0; batch < 13; batch += 1) await run.add(BIG);

@@ -89,7 +89,7 @@ describe('a journal on a disk that gets full', () => {
     const disk = Object.assign(smallDisk(), { free: MIB });
     const takeSnapshot = async ({ upToPosition }: { upToPosition: number }) => {
       upTo.push(upToPosition);
-      await buildSnapshot(nodeDisk, copy, counterReplica(), upToPosition);
+      return buildSnapshot(nodeDisk, copy, counterReplica(), upToPosition);
     };
     const copy = await temporaryFolder();
     await cp(dir, copy, { recursive: true });
@@ -182,7 +182,7 @@ describe('a snapshot by age', () => {
           await new Promise<void>((resolve) => {
             finish = resolve;
           });
-          await buildSnapshot(nodeDisk, dir, counterReplica(), upToPosition);
+          return buildSnapshot(nodeDisk, dir, counterReplica(), upToPosition);
         },
       },
       dir,

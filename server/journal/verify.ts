@@ -13,7 +13,7 @@ import { type Disk, errorCode } from './disk.ts';
 import { UnknownFormatError } from './errors.ts';
 import type { Fault } from './fault.ts';
 import { decodeDeltaHeader, decodeSnapshotHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
-import { type FolderListing, listFolder, type PositionedFile, STOPPED_NAME } from './file-names.ts';
+import { type FolderListing, listFolder, notesOfNoDelta, type PositionedFile, STOPPED_NAME } from './file-names.ts';
 import { FolderCheck, type SnapshotFile } from './folder-check.ts';
 import { scanSnapshot } from './snapshot.ts';
 
@@ -120,6 +120,8 @@ async function verifyOnce(options: VerifyOptions): Promise<VerifyReport> {
     restore(disk, dir, snapshot, createReplica(), check),
   );
   for (const name of listing.temporaries) check.note(`${name}: no fault: it is being made, or a start removes it`);
+  const newest = listing.snapshots.at(-1);
+  for (const note of newest ? notesOfNoDelta(listing, newest.position) : []) check.note(note);
   for (const file of listing.snapshots) check.takeSnapshot(await readSnapshotFile(disk, dir, file, dataId));
   for await (const item of scanDeltas(disk, dir, listing.deltas, dataId)) await check.take(item);
   await check.end();

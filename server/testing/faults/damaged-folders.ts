@@ -72,7 +72,7 @@ async function makeFolder(seed: number, isStopped: boolean): Promise<Omit<SoundF
     ...journalOptions(disk, recovered, () => nowMs),
     takeSnapshot: async ({ upToPosition }) => {
       if (!isSnapshotMade) throw new Error('only to begin a new segment');
-      await buildSnapshot(disk, DIR, new Replica([leaseLoad.domain]), upToPosition);
+      return buildSnapshot(disk, DIR, new Replica([leaseLoad.domain]), upToPosition);
     },
   });
   let position = 0;
