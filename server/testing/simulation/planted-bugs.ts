@@ -157,7 +157,7 @@ export const BUGS: readonly Bug[] = [
   bug('an unhealthy address keeps its leases', [INDEX, "  if (address.isUnhealthy) return 'unhealthy';\n", '']),
   bug('a pair is never free again', [
     APPLY_LEASE,
-    '  leasesChanged(state, address, resource);\n  usageChanged(state, address);\n}\n\n/** A removed',
+    '  usageChanged(state, address);\n  leasesChanged(state, address, resource);\n}\n\n/** A removed',
     '  usageChanged(state, address);\n}\n\n/** A removed',
   ]),
   bug('grants do not slow down', [
