@@ -5,7 +5,7 @@
  *
  * Exit code: 0 if all thresholds were kept, 1 if not, 64 where the call is wrong.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -96,6 +96,8 @@ function readSetting(text: string): [name: string, value: number] {
 const cleanups: (() => Promise<unknown>)[] = [];
 /** Called where nothing can be awaited any more. */
 const kills: (() => void)[] = [];
+/** Removed then, behind those. */
+const folders: string[] = [];
 
 async function cleanUp(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup().catch((error: unknown) => console.error(error));
@@ -172,6 +174,7 @@ async function runScenario(name: string, { seconds: asked, set }: Flags): Promis
   const own = { ...scenario.variables, ...set };
   const folder = await mkdtemp(join(tmpdir(), 'leasehold-loadtest-'));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  folders.push(folder);
   const backends = await openBackends(scenario.backends ?? 0);
   const flags = { ...scenario.flags?.(own), ...(backends.length > 0 ? { targets: backends.join(',') } : {}) };
   const options = { folder, addresses: scenario.addresses(own), flags };
@@ -231,13 +234,16 @@ async function main(args: readonly string[]): Promise<number> {
 
 let isInterrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  // Whoever asks again doesn't wait for anything to end by itself.
+  process.on(signal, () => {
+    if (isInterrupted) process.exit(1);
     isInterrupted = true;
     void cleanUp().finally(() => process.exit(1));
   });
 }
 process.once('exit', () => {
   for (const kill of kills) kill();
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 try {
   process.exitCode = await main(process.argv.slice(2));

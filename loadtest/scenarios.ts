@@ -55,6 +55,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     derived: (_, seconds) => ({ hold_ms: seconds * 1_000 }),
     addresses: ({ collectors = 0 }) => collectors,
     target: 'websocket',
+    // One renewal of each lease is behind it then.
+    secondsMin: 4,
   },
   expiry: {
     says: 'leases that nobody renews: lateness of the pushes about their end',

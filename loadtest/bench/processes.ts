@@ -26,11 +26,12 @@ process.once('exit', () => {
   for (const kill of alive.values()) kill();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
+// Not once: whoever presses Ctrl-C again would else end us in the middle of that.
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)
-  process.once(signal, () => process.exit(code));
+  process.on(signal, () => process.exit(code));
 
 /** The environment of a child: nothing of ours that could change how it runs. */
 function environment(): NodeJS.ProcessEnv {

@@ -89,7 +89,7 @@ async function round(
   failures: Failures,
 ): Promise<Measure[]> {
   const total = Math.floor(perSecond * seconds);
-  const ttlMs = seconds * 1_000 + QUIET_MS;
+  const ttlMs = Math.round(seconds * 1_000) + QUIET_MS;
   const leases = new Map<number, { sentMs: number; grantedMs: number }>();
   const lateness: number[] = [];
   const latenessAtLeast: number[] = [];

@@ -40,6 +40,12 @@ describe('expiry-lateness', () => {
     expect(valueOf(result, 'failures')).toBe(0);
     expect(result.isReached).toBe(valueOf(result, 'p99') <= 20);
   });
+
+  it('takes any number of seconds', async () => {
+    const { expiryLateness } = await built<typeof import('./expiry-lateness.ts')>('expiry-lateness');
+    const result = await expiryLateness({ perSecond: 300, sessions: 20 }).run({ ...context(), seconds: 1 / 3 });
+    expect(valueOf(result, 'failures')).toBe(0);
+  });
 });
 
 describe('revoke-fan-out', () => {
