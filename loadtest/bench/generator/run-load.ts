@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { assertNever } from '../../../protocol/assert.ts';
 import { EtcdSession } from './etcd-session.ts';
 import { Histogram } from './histogram.ts';
@@ -11,6 +12,8 @@ import { IN_FLIGHT_MAX, type LoadResult, type LoadTask } from './task.ts';
 const CONNECTING_MAX = 100;
 /** Lanes that come to their end, and no longer: a lane that waits on is an answer that was lost. */
 const END_MS_MAX = 10_000;
+/** For so many sessions at a time to connect and be greeted. */
+const GREETING_MS_MAX = 10_000;
 const KEYS = 10_000;
 
 /** Acquires and releases in turn on every lane. `onWindow` hears where the window begins and ends. Throws where anything fails. */
@@ -59,7 +62,11 @@ async function measured(
   onWindow: (edge: 'begun' | 'ended') => void,
 ): Promise<LoadResult> {
   for (let from = 0; from < sessions.length; from += CONNECTING_MAX) {
-    await Promise.all(sessions.slice(from, from + CONNECTING_MAX).map((each) => each.open()));
+    const opening = Promise.all(sessions.slice(from, from + CONNECTING_MAX).map((each) => each.open()));
+    const silence = sleep(GREETING_MS_MAX, 'silence', { ref: false });
+    if ((await Promise.race([opening, silence])) === 'silence') {
+      throw new Error(`a peer has not greeted within ${GREETING_MS_MAX / 1_000} s, with ${from} sessions open before`);
+    }
   }
   for (const each of sessions) each.start();
   await sleep(warmUpMs);
@@ -80,6 +87,8 @@ async function measured(
   const all = new Histogram();
   all.add(load.acquired);
   all.add(load.released);
+  // To be compared with nothing is no comparison: whoever is beside it would win by any measure.
+  if (all.total === 0) throw new Error(`nothing was answered in ${Math.round(windowMs)} ms`);
   return {
     operations: all.total,
     windowMs,
@@ -88,8 +97,4 @@ async function measured(
     release: load.released.latencies(),
     generatorCpu: (user + system) / 1_000 / windowMs,
   };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
