@@ -42,6 +42,7 @@ export function applySessionEvent(state: LeaseState, event: SessionEvent): void 
         noticeMs: event.noticeMs,
         suspendedUntilMs: undefined,
         end: 'session_lost',
+        leaseCount: 0,
         leases: new LeaseList(state.leases.rows),
         unaskedEnds: [],
         lines: new Set(),
@@ -94,7 +95,7 @@ function suspend(state: LeaseState, session: Session, untilMs: number, end: Sess
 
 /** Its waiters and its keys go with it: there is nobody left to answer. */
 function endSession(state: LeaseState, session: Session): void {
-  if (session.leases.size > 0) throw new Error(`session ${session.id} ends with ${session.leases.size} leases`);
+  if (session.leaseCount > 0) throw new Error(`session ${session.id} ends with ${session.leaseCount} leases`);
   for (const line of session.lines) for (const waiter of line.waiters) removeWaiter(state, waiter);
   state.keys.delete(holderName({ kind: 'session', session: session.id }));
   state.suspended.delete(session);

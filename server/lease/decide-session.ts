@@ -87,7 +87,7 @@ export function decideRevokeSession(
   if (!session || (session.suspendedUntilMs ?? Infinity) <= context.nowMs) {
     return { events: [], answer: { type: 'unknown_session' } };
   }
-  const answer = { type: 'session_revoked', leases: session.leases.size } as const;
+  const answer = { type: 'session_revoked', leases: session.leaseCount } as const;
   return { ...endSession(state, session, 'revoked', context.nowMs), answer };
 }
 
@@ -109,7 +109,7 @@ export function suspendedOverdue(state: LeaseState, { nowMs }: DecisionContext):
 }
 
 function endSession(state: LeaseState, session: Session, end: SessionEnd, nowMs: number): SessionDecision {
-  if (session.leases.size >= EVENTS_PER_DECISION_MAX) {
+  if (session.leaseCount >= EVENTS_PER_DECISION_MAX) {
     // Too many ends for one decision: from now on nobody can resume it, and `Due` ends it slice by slice.
     return {
       events: [{ type: 'SessionSuspended', session: session.id, untilMs: ENDED_MS, end }],

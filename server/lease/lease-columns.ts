@@ -7,13 +7,13 @@
 import { existing } from './existing.ts';
 import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
 import { BANNED, CLAMPED, SETTLED } from './lease-fields.ts';
-import { linkLease, sessionOf, usageChanged } from './lease-index.ts';
+import { linkLease, listLeases, sessionOf, usageChanged } from './lease-index.ts';
 import type { LeaseRows } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { ensureResource, type LeaseState, type Session, sharedHolder } from './state.ts';
+import { ensureResource, type LeaseState, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number: about a millisecond's work. */
 const LEASES_PER_RECORD = 2_048;
@@ -29,8 +29,6 @@ function roomFor(total: number): number {
 export class RestoredLeases {
   readonly #tokens: Float64Array;
   readonly #rows: Int32Array;
-  /** Of their holders. */
-  readonly #sessions: (Session | undefined)[] = [];
   readonly #total: number;
   #count = 0;
 
@@ -38,27 +36,22 @@ export class RestoredLeases {
     this.#total = total;
     this.#tokens = new Float64Array(roomFor(total));
     this.#rows = new Int32Array(roomFor(total));
-    this.#sessions.length = total;
   }
 
   get isComplete(): boolean {
     return this.#count === this.#total;
   }
 
-  put(rank: number, token: number, row: number, session: Session | undefined): void {
+  put(rank: number, token: number, row: number): void {
     if (!(rank < this.#total) || this.#tokens[rank] !== 0) throw new Error(`two leases have rank ${rank}`);
     this.#tokens[rank] = token;
     this.#rows[rank] = row;
-    this.#sessions[rank] = session;
     this.#count += 1;
   }
 
-  /** Into the table, and to their sessions, in the order in which they were granted. */
+  /** In the order in which they were granted. */
   moveTo(table: LeaseTable): void {
     table.fill(this.#tokens, this.#rows, this.#count);
-    for (let rank = 0; rank < this.#count; rank += 1) {
-      this.#sessions[rank]?.leases.add(table.rows.at(this.#rows[rank]!));
-    }
   }
 }
 
@@ -206,7 +199,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
       const row = first + index;
       const session = sessions[heldBy[index]!];
       rows.holders[row] = holders[heldBy[index]!]!;
-      state.restored.put(ranks[index]!, tokens[index]!, row, session);
+      state.restored.put(ranks[index]!, tokens[index]!, row);
       const resource = ensureResource(state, rows.resources[row]!);
       linkLease(state, rows.at(row), address, resource, session);
     }
@@ -216,6 +209,7 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   if (!state.restored.isComplete) return;
   state.restored.moveTo(state.leases);
   state.restored = undefined;
+  if (!state.isReplaying) listLeases(state);
 }
 
 /** The same, lease by lease: for who reads a record and has no state. */

@@ -18,7 +18,7 @@ export function indexLease(
   session: Session | undefined,
 ): void {
   const lease = state.leases.add(fields);
-  session?.leases.add(lease);
+  if (!state.isReplaying) session?.leases.add(lease);
   linkLease(state, lease, address, resource, session);
 }
 
@@ -43,6 +43,8 @@ export function linkLease(
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
+  resource.leaseCount += 1;
+  if (session) session.leaseCount += 1;
   const tally = session ? session.tally : tallyFor(state, lease.holder);
   countHeld(state, tally, resource, 1);
   leasesChanged(state, address, resource);
@@ -52,16 +54,25 @@ export function linkLease(
   armNotice(state, lease, session);
 }
 
+/** To their sessions, which have none yet, in the order in which they were granted. */
+export function listLeases(state: LeaseState): void {
+  for (const lease of state.leases.values()) sessionOf(state, lease.holder)?.leases.add(lease);
+}
+
 /** Takes a lease that ends out of all of them. */
 export function unindexLease(state: LeaseState, lease: LiveLease, address: Address, resource: Resource): void {
   countTtl(state, lease, -1);
   address.removeLease(lease);
+  resource.leaseCount -= 1;
   resource.leases.delete(lease);
   armResource(state, resource);
   state.notices.delete(lease);
   state.withdrawn.delete(lease);
   const session = sessionOf(state, lease.holder);
-  session?.leases.delete(lease);
+  if (session) {
+    session.leaseCount -= 1;
+    if (!state.isReplaying) session.leases.delete(lease);
+  }
   countHeld(state, session ? session.tally : tallyFor(state, lease.holder), resource, -1);
   state.leases.delete(lease.token);
 }
@@ -128,6 +139,7 @@ export function cutWithdrawn(state: LeaseState, address: Address): void {
 }
 
 export function armExpiry(state: LeaseState, lease: LiveLease, resource: Resource): void {
+  if (state.isReplaying) return;
   resource.leases.set(lease, endsAtMs(lease));
   armResource(state, resource);
 }
@@ -155,7 +167,7 @@ const NOTICE_DEFAULT_MAX_MS = 5_000;
 
 /** `session`: of its holder. */
 export function armNotice(state: LeaseState, lease: LiveLease, session: Session | undefined): void {
-  if (!session) return;
+  if (!session || state.isReplaying) return;
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
   if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);

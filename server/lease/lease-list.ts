@@ -5,14 +5,9 @@ export class LeaseList implements Iterable<LiveLease> {
   readonly #rows: LeaseRows;
   #first = NO_ROW;
   #last = NO_ROW;
-  #size = 0;
 
   constructor(rows: LeaseRows) {
     this.#rows = rows;
-  }
-
-  get size(): number {
-    return this.#size;
   }
 
   /** Of a lease that is in no list. */
@@ -23,7 +18,6 @@ export class LeaseList implements Iterable<LiveLease> {
     if (this.#last === NO_ROW) this.#first = row;
     else after[this.#last] = row;
     this.#last = row;
-    this.#size += 1;
   }
 
   /** Of a lease that is in. */
@@ -37,7 +31,6 @@ export class LeaseList implements Iterable<LiveLease> {
     else before[next] = previous;
     before[row] = UNLISTED;
     after[row] = UNLISTED;
-    this.#size -= 1;
   }
 
   /** Nothing may be added or deleted meanwhile. */

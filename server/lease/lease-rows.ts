@@ -8,6 +8,9 @@ export const UNLISTED = -2;
 /** Of the first in a list what is before it, and of the last what is behind. */
 export const NO_ROW = -1;
 
+/** Token of a row without a lease. */
+const FREE = 0;
+
 /** Leases side by side, field by field; `flags` as `LeaseFieldColumns` keeps them. */
 export interface LeaseColumns {
   readonly tokens: ArrayLike<number>;
@@ -75,9 +78,15 @@ export class LeaseRows extends LeaseFieldColumns {
     return first;
   }
 
+  /** In the order of the rows. Nothing may be added or deleted meanwhile. */
+  *values(): Generator<LiveLease> {
+    for (let row = 0; row < this.#end; row += 1) if (this.tokens[row] !== FREE) yield this.at(row);
+  }
+
   /** Of a lease that no index has any more. */
   delete(row: number): void {
     this.clear(row);
+    this.tokens[row] = FREE;
     this.#free.push(row);
   }
 

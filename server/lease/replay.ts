@@ -4,14 +4,13 @@
  */
 import type { Address } from './address.ts';
 import { existing } from './existing.ts';
-import { armResource, reviewLeases } from './lease-index.ts';
+import { armNotice, armResource, listLeases, reviewLeases, sessionOf } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
 import { type AddressFacts, factsOf, PoolFilling } from './resource-pool.ts';
-import type { LeaseState } from './state.ts';
+import { endsAtMs, type LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
   state.isReplaying = true;
-  state.notices.loosen();
 }
 
 /** Does nothing where no replay was begun. */
@@ -20,9 +19,9 @@ export function endReplay(state: LeaseState): void {
   if (state.restored) throw new Error('a snapshot lacks some of its leases');
   state.isReplaying = false;
   fillPools(state);
-  state.notices.order();
+  armLeases(state);
+  listLeases(state);
   for (const resource of state.resources.values()) {
-    resource.leases.order();
     armResource(state, resource);
     wake(state, resource);
   }
@@ -44,6 +43,17 @@ function fillPools(state: LeaseState): void {
     for (const id of address.resourceIds) existing(fillings, id).add(entry, pairStatus(address, id));
   }
   for (const [id, filling] of fillings) existing(state.resources, id).pool.fill(filling);
+}
+
+/** Row after row: whose lease is whose neighbour is all the same to the heaps. */
+function armLeases(state: LeaseState): void {
+  const heaps = [state.notices, ...Array.from(state.resources.values(), ({ leases }) => leases)];
+  for (const heap of heaps) heap.loosen();
+  for (const lease of state.leases.rows.values()) {
+    existing(state.resources, lease.resource).leases.set(lease, endsAtMs(lease));
+    armNotice(state, lease, sessionOf(state, lease.holder));
+  }
+  for (const heap of heaps) heap.order();
 }
 
 /** Strings that are one are told to be equal at a glance, by each pool that looks them up. */

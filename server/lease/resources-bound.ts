@@ -25,5 +25,5 @@ export function tooManyResources(
 function isKnown(state: LeaseState, resource: Resource | undefined, withoutPool: boolean): boolean {
   if (!resource) return false;
   const serves = !withoutPool && resource.addressCount > 0;
-  return serves || resource.leases.size > 0 || state.policies.has(resource.id);
+  return serves || resource.leaseCount > 0 || state.policies.has(resource.id);
 }

@@ -85,7 +85,7 @@ export function boundOf(
   tally?: Tally,
 ): Bound | undefined {
   const { maxLeases, maxLeasesPerClient } = policyOf(state, resource.id);
-  const taken = resource.leases.size + resource.queue.reservedCount - ownCount;
+  const taken = resource.leaseCount + resource.queue.reservedCount - ownCount;
   if (maxLeases !== undefined && taken + count > maxLeases) return { reason: 'max_leases', maxLeases };
   if (maxLeasesPerClient !== undefined && heldOf(tally, resource) - ownCount + count > maxLeasesPerClient) {
     return { reason: 'max_leases', maxLeasesPerClient };

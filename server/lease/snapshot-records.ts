@@ -119,6 +119,7 @@ export function restoreSession(state: LeaseState, record: RecordOf<'session'>): 
     noticeMs: noticeMs ?? undefined,
     suspendedUntilMs: suspendedUntilMs ?? undefined,
     end,
+    leaseCount: 0,
     leases: new LeaseList(state.leases.rows),
     unaskedEnds: [...unaskedEnds],
     lines: new Set<Line>(),

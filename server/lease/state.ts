@@ -104,6 +104,8 @@ export interface Session {
   suspendedUntilMs: number | undefined;
   /** Of a suspended one: how its leases end if nobody resumes it. */
   end: SessionEnd;
+  /** Live leases of it. Invariant: as many as are in `leases`, unless the state is replaying. */
+  leaseCount: number;
   readonly leases: LeaseList;
   /** The last UNASKED_ENDS_MAX, oldest first. */
   readonly unaskedEnds: Ended[];
@@ -117,7 +119,9 @@ export interface Resource {
   readonly pool: ResourcePool<Address>;
   /** Addresses that serve it. Invariant: `pool.size`, unless the state is replaying. */
   addressCount: number;
-  /** Live leases by when they end. */
+  /** Live leases of it. Invariant: `leases.size`, unless the state is replaying. */
+  leaseCount: number;
+  /** By when they end. */
   readonly leases: LeaseHeap;
   readonly resting: Resting;
   readonly queue: ResourceQueue;
@@ -184,8 +188,9 @@ export interface LeaseState {
   /** Room in the journal. Not persisted: each run is told anew. */
   storage: StorageLevel;
   /**
-   * While it is replayed, what only decisions look at stays as it was made: the pools of the resources are empty, and so
-   * are `expiry` and `withdrawn`; the heaps of leases are loose. replay.ts puts that right at the end.
+   * While it is replayed, what only decisions look at stays as it was made: empty are the pools of the resources, `expiry`,
+   * `notices` and `withdrawn`, and the leases of sessions and resources, but for their number. replay.ts puts that right at
+   * the end.
    */
   isReplaying: boolean;
   /** While a snapshot is restored: its leases, which come in an order of their own. */
@@ -319,6 +324,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
       id,
       pool,
       addressCount: 0,
+      leaseCount: 0,
       leases: new LeaseHeap(rows, {
         get: (row) => rows.expiryPlaces[row]!,
         set: (row, handle) => {
@@ -340,7 +346,6 @@ export function ensureResource(state: LeaseState, id: number): Resource {
       matchingPlace: NOT_IN_HEAP,
       queueNoticePlace: NOT_IN_HEAP,
     };
-    if (state.isReplaying) resource.leases.loosen();
     state.resources.set(id, resource);
   }
   return resource;
@@ -348,7 +353,7 @@ export function ensureResource(state: LeaseState, id: number): Resource {
 
 /** By pool record or by policy; what has neither is gone with its last lease. */
 export function exists(state: LeaseState, resource: Resource): boolean {
-  return resource.addressCount > 0 || resource.leases.size > 0 || state.policies.has(resource.id);
+  return resource.addressCount > 0 || resource.leaseCount > 0 || state.policies.has(resource.id);
 }
 
 export function policyOf(state: LeaseState, resource: number): ResourcePolicy {

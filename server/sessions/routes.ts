@@ -125,7 +125,7 @@ function clientOf({ owner }: Session): string | undefined {
 }
 
 function sessionEntry(hub: SessionHub, session: Session, nowMs: number): object {
-  const { id, client: name, resumeWindowMs, suspendedUntilMs, leases, waiterCount } = session;
+  const { id, client: name, resumeWindowMs, suspendedUntilMs, leaseCount, waiterCount } = session;
   const remoteAddress = hub.remoteAddressOf(id);
   const client = clientOf(session);
   return {
@@ -136,7 +136,7 @@ function sessionEntry(hub: SessionHub, session: Session, nowMs: number): object 
     ...(remoteAddress === undefined ? {} : { remote_address: remoteAddress }),
     ...(suspendedUntilMs === undefined ? {} : { remaining_ms: Math.max(0, Math.floor(suspendedUntilMs - nowMs)) }),
     resume_window_ms: resumeWindowMs,
-    leases: leases.size,
+    leases: leaseCount,
     waiting: waiterCount,
   };
 }

@@ -77,12 +77,13 @@ function checkAddresses(state: LeaseState, leases: readonly Lease[]): void {
 
 function checkResource(
   state: LeaseState,
-  { id, leases, resting, pool, addressCount }: Resource,
+  { id, leases, resting, pool, addressCount, leaseCount }: Resource,
   all: readonly Lease[],
   pairs: readonly Pair[],
 ): void {
   const own = all.filter((lease) => lease.resource === id);
   checkLeaseHeap(leases, new Map(own.map((lease) => [lease.token, endsAtMs(lease)])), `leases of ${id}`);
+  assert.equal(leaseCount, own.length, `count of leases of ${id}`);
   const rests = pairs.filter((pair) => pair.resource === id && restsUntilMs(pair) < Infinity);
   checkHeap(resting, new Map(rests.map((pair) => [pair, restsUntilMs(pair)])), `pairs of ${id} that rest`);
   const serving = [...state.addresses.values()].filter((address) => address.serves(id));
@@ -97,7 +98,7 @@ function checkSessions(state: LeaseState, leases: readonly Lease[]): void {
   const bySession = grouped(held, ({ holder }) => (holder.kind === 'session' ? holder.session : ''));
   for (const session of state.sessions.values()) {
     const own = bySession.get(session.id) ?? [];
-    assert.equal(session.leases.size, own.length, `count of leases of session ${session.id}`);
+    assert.equal(session.leaseCount, own.length, `count of leases of session ${session.id}`);
     assert.deepEqual(tokensOf(session.leases), tokensOf(own), `leases of session ${session.id}, in order`);
   }
   for (const { holder } of held) assert.ok(holder.kind === 'session' && state.sessions.has(holder.session));

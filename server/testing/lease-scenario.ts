@@ -194,9 +194,9 @@ class Scenario {
         lines.push(`${token} ${address} r${resource} ${holderText(holder)} remaining=${duration(deadlineMs - nowMs)}`);
       }
     } else if (what === 'sessions') {
-      for (const { id, suspendedUntilMs, leases } of state.sessions.values()) {
+      for (const { id, suspendedUntilMs, leaseCount } of state.sessions.values()) {
         const rest = suspendedUntilMs === undefined ? 'open' : `suspended for ${duration(suspendedUntilMs - nowMs)}`;
-        lines.push(`${id} ${rest} ${fields({ leases: leases.size })}`);
+        lines.push(`${id} ${rest} ${fields({ leases: leaseCount })}`);
       }
     } else if (what === 'pool') {
       for (const { id, address, country, rpw, resourceIds, removed } of state.addresses.values()) {
