@@ -107,7 +107,7 @@ export function applyRenewal(state: LeaseState, event: Event<'LeaseRenewed'>): v
   lease.deadlineMs = event.deadlineMs;
   countTtl(state, lease, 1);
   endChanged(state, lease);
-  armNotice(state, lease, sessionOf(state, lease.holder));
+  if (!state.isReplaying) armNotice(state, lease, sessionOf(state, lease.holder));
 }
 
 export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnounced'>): void {
@@ -122,8 +122,8 @@ export function applyRevocation(state: LeaseState, event: Event<'RevocationAnnou
 function endChanged(state: LeaseState, lease: LiveLease): void {
   const address = existing(state.addresses, lease.addressId);
   address.endChanged(lease);
-  armExpiry(state, lease, ensureResource(state, lease.resource));
   if (state.isReplaying) return;
+  armExpiry(state, lease, ensureResource(state, lease.resource));
   // On probation every pair of the address waits for it.
   const resources = address.probationAfter === undefined ? [lease.resource] : address.resourceIds;
   for (const id of resources) state.resources.get(id)?.pool.setStatus(address, pairStatus(address, id));

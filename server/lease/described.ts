@@ -1,6 +1,6 @@
 /** Events and snapshot records of leases as people read them: fields by name, in snake_case, without secrets. */
 import type { EventRecord } from '../coordinator/domain.ts';
-import { decodeEvent } from './events.ts';
+import { decodeEvent } from './event-records.ts';
 import { decodeHolder, decodeOwner, type Holder, type HolderRecord, type OwnerRecord } from './holder.ts';
 import { leaseRecordsOf } from './lease-columns.ts';
 import { MASKED, maskAddress, maskValue } from './masking.ts';

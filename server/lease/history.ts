@@ -5,7 +5,8 @@
 import type { LeaseEnd } from '../../protocol/codes.ts';
 import type { EventRecord } from '../coordinator/domain.ts';
 import { describeHolder, type Fields } from './described.ts';
-import { LEASE_DOMAIN, type LeaseEvent } from './events.ts';
+import { LEASE_DOMAIN } from './event-records.ts';
+import type { LeaseEvent } from './events.ts';
 import { maskAddress } from './masking.ts';
 import { DAY_MS } from './rolling-requests.ts';
 import { endsAtMs, type Lease, type LeaseState } from './state.ts';

@@ -1,20 +1,23 @@
-import type { LeaseFields } from './lease-fields.ts';
+import { extended, type LeaseFields } from './lease-fields.ts';
 import { LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
+import { SlotTable } from './slot-table.ts';
 
-const SLOTS_MIN = 64;
+/** Tokens that follow one another share a page, the rows of which fill a line of the processor's cache. */
+const PAGE_TOKENS = 16;
+const PAGES_MIN = 8;
+const NO_PAGE = -1;
 
 /**
  * The live leases, by token and in the order of their tokens. What a Map would do; but tokens are beyond what V8 keeps
- * without an object of its own, and to put a million of them into a Map takes a good part of a start.
+ * without an object of its own, and to put a million of them into a Map takes a good part of a start. Only pages with a live
+ * lease are kept: what leads to them stays in the processor's cache, and a look costs the line of the page.
  */
 export class LeaseTable {
   readonly rows = new LeaseRows();
-  /** By slot, rising; a slot that a lease has left keeps its token. */
-  #tokens: Float64Array = new Float64Array(SLOTS_MIN);
-  /** By slot; NO_ROW: it has ended. */
-  #rowsOf: Int32Array = new Int32Array(SLOTS_MIN);
-  /** Slots in use. */
-  #end = 0;
+  readonly #pages = new Pages();
+  readonly #pageOf = new PageTable(this.#pages);
+  /** Invariant: no token that was ever added is above it. */
+  #lastToken = 0;
   #size = 0;
 
   get size(): number {
@@ -22,113 +25,159 @@ export class LeaseTable {
   }
 
   get(token: number): LiveLease | undefined {
-    const slot = this.#slotFrom(token);
-    if (slot === this.#end || this.#tokens[slot] !== token) return undefined;
-    const row = this.#rowsOf[slot]!;
+    const row = this.#rowOf(token);
     return row === NO_ROW ? undefined : this.rows.at(row);
   }
 
   has(token: number): boolean {
-    return this.get(token) !== undefined;
+    return this.#rowOf(token) !== NO_ROW;
   }
 
   /** Of a lease whose token is above all that were added before. */
   add(fields: LeaseFields): LiveLease {
     const { token } = fields;
-    const slot = this.#end;
-    if (slot > 0 && token <= this.#tokens[slot - 1]!) {
-      throw new Error(`lease ${token} comes after lease ${this.#tokens[slot - 1]}`);
-    }
-    if (slot === this.#tokens.length) this.#resize(2 * slot);
+    if (token <= this.#lastToken) throw new Error(`lease ${token} comes after lease ${this.#lastToken}`);
     const lease = this.rows.add(fields);
-    this.#tokens[slot] = token;
-    this.#rowsOf[slot] = lease.row;
-    this.#end += 1;
-    this.#size += 1;
+    this.#append(token, lease.row);
     return lease;
   }
 
-  /**
-   * Into an empty table, at once: the first `count` of `tokens`, which rise, and the rows where their leases are. Both are the
-   * table's from here on; what they have beyond is room for more.
-   */
+  /** Into an empty table, at once: the first `count` of `tokens`, which rise, and the rows where their leases are. */
   fill(tokens: Float64Array, rows: Int32Array, count: number): void {
-    if (this.#end > 0) throw new Error('a table in use is filled');
-    if (count === 0) return;
-    for (let slot = 1; slot < count; slot += 1) {
-      if (!(tokens[slot - 1]! < tokens[slot]!))
-        throw new Error(`lease ${tokens[slot]} comes after lease ${tokens[slot - 1]}`);
+    if (this.#size > 0) throw new Error('a table in use is filled');
+    for (let nth = 0; nth < count; nth += 1) {
+      const token = tokens[nth]!;
+      if (!(token > this.#lastToken)) throw new Error(`lease ${token} comes after lease ${this.#lastToken}`);
+      this.#append(token, rows[nth]!);
     }
-    this.#tokens = tokens;
-    this.#rowsOf = rows;
-    this.#end = count;
-    this.#size = count;
   }
 
   /** Of a lease that is in, and in no index beside this any more. */
   delete(token: number): void {
-    const slot = this.#slotFrom(token);
-    const row = slot < this.#end && this.#tokens[slot] === token ? this.#rowsOf[slot]! : NO_ROW;
+    const { rows, counts } = this.#pages;
+    const number = Math.floor(token / PAGE_TOKENS);
+    const page = this.#pageOf.get(number) ?? NO_PAGE;
+    const place = placeOf(token, number, page);
+    const row = page === NO_PAGE ? NO_ROW : rows[place]!;
     if (row === NO_ROW) throw new Error(`lease ${token} is none of the live ones`);
     this.rows.delete(row);
-    this.#rowsOf[slot] = NO_ROW;
+    rows[place] = NO_ROW;
     this.#size -= 1;
-    if (this.#end > 2 * this.#size + SLOTS_MIN) this.#closeGaps();
+    counts[page]! -= 1;
+    if (counts[page]! > 0) return;
+    this.#pageOf.delete(number);
+    this.#pages.delete(page);
   }
 
+  /** Nothing may be added or deleted meanwhile. */
   *keys(): Generator<number> {
-    for (let slot = 0; slot < this.#end; slot += 1) if (this.#rowsOf[slot] !== NO_ROW) yield this.#tokens[slot]!;
+    for (const page of this.#pages.inOrder()) {
+      for (let nth = 0; nth < PAGE_TOKENS; nth += 1) {
+        if (this.#pages.rows[page * PAGE_TOKENS + nth] === NO_ROW) continue;
+        yield this.#pages.numbers[page]! * PAGE_TOKENS + nth;
+      }
+    }
   }
 
   /** Those whose tokens are `from` or above. Nothing may be added or deleted meanwhile. */
   *values(from = 0): Generator<LiveLease> {
-    for (let slot = this.#slotFrom(from); slot < this.#end; slot += 1) {
-      const row = this.#rowsOf[slot]!;
-      if (row !== NO_ROW) yield this.rows.at(row);
+    for (const page of this.#pages.inOrder()) {
+      const nth = Math.max(0, from - this.#pages.numbers[page]! * PAGE_TOKENS);
+      for (let at = nth; at < PAGE_TOKENS; at += 1) {
+        const row = this.#pages.rows[page * PAGE_TOKENS + at]!;
+        if (row !== NO_ROW) yield this.rows.at(row);
+      }
     }
   }
 
-  /**
-   * The first slot whose token is `token` or above. Tokens of one run lie close together, and far from those of another: the
-   * place that a token should have among its like is next to right, or says nothing; so every other step halves.
-   */
-  #slotFrom(token: number): number {
-    const tokens = this.#tokens;
-    const end = this.#end;
-    let low = 0;
-    let high = end - 1;
-    if (end === 0 || tokens[high]! < token) return end;
-    for (let isHalving = false; low < high; isHalving = !isHalving) {
-      const least = tokens[low]!;
-      if (least >= token) return low;
-      const share = isHalving ? 0.5 : (token - least) / (tokens[high]! - least);
-      const middle = Math.min(low + Math.floor(share * (high - low)), high - 1);
-      if (tokens[middle]! < token) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  #rowOf(token: number): number {
+    const number = Math.floor(token / PAGE_TOKENS);
+    const page = this.#pageOf.get(number);
+    return page === undefined ? NO_ROW : (this.#pages.rows[placeOf(token, number, page)] ?? NO_ROW);
   }
 
-  /** Of up to two million slots, in one go: the leases themselves are let alone. */
-  #closeGaps(): void {
-    let end = 0;
-    for (let slot = 0; slot < this.#end; slot += 1) {
-      if (this.#rowsOf[slot] === NO_ROW) continue;
-      this.#tokens[end] = this.#tokens[slot]!;
-      this.#rowsOf[end] = this.#rowsOf[slot]!;
-      end += 1;
+  #append(token: number, row: number): void {
+    const number = Math.floor(token / PAGE_TOKENS);
+    let page = this.#pages.last;
+    if (page === NO_PAGE || this.#pages.numbers[page] !== number) {
+      page = this.#pages.append(number);
+      this.#pageOf.add(number, page);
     }
-    this.#end = end;
-    // Not at once as far as it could: where leases come and go it would soon be too little again.
-    const needed = Math.max(SLOTS_MIN, 2 * end);
-    if (this.#tokens.length > 4 * needed) this.#resize(needed);
+    this.#pages.rows[placeOf(token, number, page)] = row;
+    this.#pages.counts[page]! += 1;
+    this.#lastToken = token;
+    this.#size += 1;
+  }
+}
+
+/** Among the rows of all pages. By a product: the remainder of numbers beyond 32 bits would take longer than all the rest. */
+function placeOf(token: number, number: number, page: number): number {
+  return page * PAGE_TOKENS + (token - number * PAGE_TOKENS);
+}
+
+/** Pages in the order of their numbers; one that is given up is used again. */
+class Pages {
+  /** By page, then by token; NO_ROW: it has ended, or was never given. */
+  rows = new Int32Array(PAGES_MIN * PAGE_TOKENS).fill(NO_ROW);
+  /** Their tokens by PAGE_TOKENS. */
+  numbers = new Float64Array(PAGES_MIN);
+  /** Live leases of each. */
+  counts = new Uint8Array(PAGES_MIN);
+  last = NO_PAGE;
+  #first = NO_PAGE;
+  #before = new Int32Array(PAGES_MIN);
+  #after = new Int32Array(PAGES_MIN);
+  readonly #free: number[] = [];
+  /** Pages from here on have never been used. */
+  #end = 0;
+
+  /** An empty one behind all the others. */
+  append(number: number): number {
+    const page = this.#free.pop() ?? this.#end;
+    if (page === this.numbers.length) this.#growTo(2 * page);
+    if (page === this.#end) this.#end += 1;
+    this.numbers[page] = number;
+    this.#before[page] = this.last;
+    this.#after[page] = NO_PAGE;
+    if (this.last === NO_PAGE) this.#first = page;
+    else this.#after[this.last] = page;
+    this.last = page;
+    return page;
   }
 
-  #resize(slots: number): void {
-    const [tokens, rows] = [this.#tokens.subarray(0, this.#end), this.#rowsOf.subarray(0, this.#end)];
-    this.#tokens = new Float64Array(slots);
-    this.#tokens.set(tokens);
-    this.#rowsOf = new Int32Array(slots);
-    this.#rowsOf.set(rows);
+  /** Of an empty one. */
+  delete(page: number): void {
+    const [before, after] = [this.#before[page]!, this.#after[page]!];
+    if (before === NO_PAGE) this.#first = after;
+    else this.#after[before] = after;
+    if (after === NO_PAGE) this.last = before;
+    else this.#before[after] = before;
+    this.#free.push(page);
+  }
+
+  *inOrder(): Generator<number> {
+    for (let page = this.#first; page !== NO_PAGE; page = this.#after[page]!) yield page;
+  }
+
+  #growTo(pages: number): void {
+    this.rows = extended(this.rows, new Int32Array(pages * PAGE_TOKENS).fill(NO_ROW));
+    this.numbers = extended(this.numbers, new Float64Array(pages));
+    this.counts = extended(this.counts, new Uint8Array(pages));
+    this.#before = extended(this.#before, new Int32Array(pages));
+    this.#after = extended(this.#after, new Int32Array(pages));
+  }
+}
+
+/** In which page each number stands. */
+class PageTable extends SlotTable {
+  readonly #pages: Pages;
+
+  constructor(pages: Pages) {
+    super();
+    this.#pages = pages;
+  }
+
+  protected override idOf(page: number): number {
+    return this.#pages.numbers[page]!;
   }
 }

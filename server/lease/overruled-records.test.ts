@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { EventRecord } from '../coordinator/domain.ts';
 import { LeaseBench } from '../testing/lease-bench.ts';
 import { describeEvent, describeRecord } from './described.ts';
-import { decodeEvent, encodeEvent } from './events.ts';
+import { decodeEvent, encodeEvent } from './event-records.ts';
 import { leaseDomain } from './lease-domain.ts';
 import { OVERRULED_RECORDS_MAX, OverruledRecords, recordDigest } from './overruled-records.ts';
 

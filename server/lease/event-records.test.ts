@@ -1,7 +1,8 @@
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { EventRecord } from '../coordinator/domain.ts';
-import { decodeEvent, encodeEvent, FIELDS, type LeaseEvent } from './events.ts';
+import { decodeEvent, encodeEvent, FIELDS } from './event-records.ts';
+import type { LeaseEvent } from './events.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 const RECORD = { address: 'p1:80', country: 'US', rpw: 3, resource_ids: [7], note: { any: [1, null, 'thing'] } };
@@ -309,6 +310,18 @@ describe('an event of the lease domain', () => {
       ['lease', '__proto__', 1],
     ];
     for (const record of strange) expect(() => decodeEvent(record), String(record)).toThrow('unknown event');
+  });
+
+  it('has each field at its place, where a function of its own reads it, too', () => {
+    const versions = { LeaseGranted: 2, LeaseRenewed: 1, LeaseReported: 1, LeaseEnded: 2, AcquireQueued: 1 } as const;
+    for (const [type, version] of Object.entries(versions)) {
+      const fields = FIELDS[type as keyof typeof versions].filter((field) => field !== 'holder');
+      const event = { type, ...Object.fromEntries(fields.map((field, index) => [field, 100 + index])) };
+      const whole = type === 'LeaseGranted' ? { ...event, holder: { kind: 'session', session: 's' } } : event;
+      const record = encodeEvent(whole as unknown as LeaseEvent);
+      expect(record.slice(0, 3)).toEqual(['lease', type, version]);
+      expect(decodeEvent(record)).toEqual(whole);
+    }
   });
 
   it('leave no field of a grant or an end behind, whichever others there are', () => {
