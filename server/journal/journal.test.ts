@@ -11,6 +11,7 @@ import {
   temporaryFolder,
 } from '../testing/journal-run.ts';
 import { type Disk, type DiskFile, makeDataFolder, nodeDisk } from './disk.ts';
+import { HEADER_BYTES } from './file-header.ts';
 import { recover } from './recover.ts';
 
 /** Makes a batch of some 900 KB: four fill a segment of the smallest size. */
@@ -149,6 +150,43 @@ describe('journal', () => {
     await expect(JournalRun.start(dir, { recovered: stale })).rejects.toThrow('exists');
     expect((await readFile(join(dir, name!))).equals(before)).toBe(true);
   });
+});
+
+it('writes up to the end of a block, so that none is read first, and goes on where the batch ends', async () => {
+  const dir = await temporaryFolder();
+  const writes: [offset: number, bytes: number][] = [];
+  const disk: Disk = {
+    ...nodeDisk,
+    async open(path, mode) {
+      const file = await nodeDisk.open(path, mode);
+      const write = file.write.bind(file);
+      file.write = (bytes, offset) => {
+        writes.push([offset, bytes.length]);
+        return write(bytes, offset);
+      };
+      return file;
+    },
+  };
+  const run = await JournalRun.start(dir, { disk });
+  const [name] = await deltas(dir);
+  writes.length = 0;
+  // What a longer batch leaves in memory doesn't get to the disk behind a shorter one.
+  await run.add('a'.repeat(5_000));
+  await run.add('b');
+  await run.add('c');
+  const behind = 3 * 4_096;
+  expect(writes.filter(([, bytes]) => bytes < 1_000_000)).toEqual([
+    [HEADER_BYTES, 2 * 4_096 - HEADER_BYTES],
+    [HEADER_BYTES + 5_120, 2 * 4_096 - HEADER_BYTES - 5_120],
+    [HEADER_BYTES + 5_632, 2 * 4_096 - HEADER_BYTES - 5_632],
+  ]);
+  const bytes = await readFile(join(dir, name!));
+  expect(bytes.subarray(HEADER_BYTES + 6_144, behind).every((byte) => byte === 0)).toBe(true);
+  expect(Object.values(countersOf((await JournalRun.start(dir)).replica))).toEqual([
+    [1, 1],
+    [1, 1],
+    [1, 1],
+  ]);
 });
 
 describe('journal on a failing disk', () => {

@@ -19,7 +19,14 @@ import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
 import { listFolder, snapshotName } from './file-names.ts';
 import { packValue } from './msgpack.ts';
 import type { Recovered } from './recover.ts';
-import { placeSegment, prepareSegment, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, type Segment } from './segment.ts';
+import {
+  BLOCK_BYTES,
+  placeSegment,
+  prepareSegment,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_BYTES_MAX,
+  type Segment,
+} from './segment.ts';
 import { readSegmentBatches } from './segment-reader.ts';
 import {
   SNAPSHOT_AGE_MS_DEFAULT,
@@ -127,7 +134,7 @@ export class Journal implements EventLog {
     this.#options = options;
     this.#dataId = dataId;
     this.batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX;
-    this.#frame = Buffer.alloc(frameBytesOf(this.batchBytesMax));
+    this.#frame = Buffer.alloc(frameBytesOf(this.batchBytesMax) + BLOCK_BYTES);
     this.#segment = segment;
     this.#position = recovered.position;
     this.#batchCrc = recovered.lastBatchCrc;
@@ -251,7 +258,7 @@ export class Journal implements EventLog {
     if (this.#ended) return this.#ended;
     const startMs = clock.nowMs();
     try {
-      await this.#segment.write(bytes);
+      await this.#segment.write(this.#frame, bytes.length);
     } catch (error) {
       this.#fail(error as Error);
       // The disk may have taken it all before it failed: the next start finds it there, or doesn't.

@@ -17,6 +17,11 @@ export const SEGMENT_BYTES_DEFAULT = 16 * 1024 * 1024;
 export const SEGMENT_BYTES_MIN = 4 * 1024 * 1024;
 /** A segment is read in one piece. */
 export const SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
+/**
+ * What file systems keep in memory and write as one. One that is written in part is read first, within the commit, where
+ * memory doesn't hold it any more; and a segment may have been prepared long ago.
+ */
+export const BLOCK_BYTES = 4096;
 
 /** A segment filled with zeros that has no name yet. */
 export interface PreparedSegment {
@@ -96,10 +101,17 @@ export class Segment {
     return frameBytes <= this.roomBytes;
   }
 
-  /** Durable when it resolves. Rejects with any part written: then nothing more may be written to it. */
-  async write(frame: Uint8Array): Promise<void> {
+  /**
+   * Writes the first `frameBytes` of `buffer`, and behind them, where zeros are already, zeros up to the end of the block:
+   * `buffer` needs BLOCK_BYTES for that. Durable when it resolves. Rejects with any part written: then nothing more may be
+   * written to it.
+   */
+  async write(buffer: Buffer, frameBytes: number): Promise<void> {
+    const end = this.#usedBytes + frameBytes;
+    const blocksEnd = Math.min(Math.ceil(end / BLOCK_BYTES) * BLOCK_BYTES, this.#sizeBytes);
+    const frame = buffer.subarray(0, blocksEnd - this.#usedBytes).fill(0, frameBytes);
     await this.#file.write(frame, this.#usedBytes);
-    this.#usedBytes += frame.length;
+    this.#usedBytes = end;
   }
 
   /** Gives back the room that was not used, and closes. */

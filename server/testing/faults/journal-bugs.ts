@@ -34,8 +34,8 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug('the next segment is named before the batch before it is complete', [
     JOURNAL,
-    '      await this.#segment.write(bytes);\n',
-    '      const written = this.#segment.write(Buffer.from(bytes));\n      this.#position = lastPositionOf(batch);\n      this.#batchCrc = crc;\n      if (!this.#segment.fits(2 * bytes.length)) await this.#rotate();\n      await written;\n',
+    '      await this.#segment.write(this.#frame, bytes.length);\n',
+    '      const written = this.#segment.write(Buffer.from(this.#frame), bytes.length);\n      this.#position = lastPositionOf(batch);\n      this.#batchCrc = crc;\n      if (!this.#segment.fits(2 * bytes.length)) await this.#rotate();\n      await written;\n',
   ]),
   bug('a failed write is synced once more and taken for durable', [
     SEGMENT,
