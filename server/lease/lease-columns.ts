@@ -34,8 +34,8 @@ export class RestoredLeases {
 
   constructor(total: number) {
     this.#total = total;
-    this.#tokens = new Float64Array(roomFor(total));
-    this.#rows = new Int32Array(roomFor(total));
+    this.#tokens = new Float64Array(total);
+    this.#rows = new Int32Array(total);
   }
 
   get isComplete(): boolean {

@@ -60,6 +60,25 @@ describe('LeaseTable', () => {
     expect(() => new LeaseTable().fill(Float64Array.of(2, 1), Int32Array.of(0, 1), 2)).toThrow('comes after');
   });
 
+  it('gives those from a token on, wherever the next one is', () => {
+    const table = new LeaseTable();
+    // In the same page, the next one, one soon found, one beyond what is looked for, and one of a much later run.
+    const steps = [1, 3, 16, 16 * 1_000, 16 * 1_500, 2 ** 40, 1];
+    const tokens = steps.map((_, nth) => FIRST + steps.slice(0, nth + 1).reduce((sum, step) => sum + step, 0));
+    for (const token of tokens) table.add(leaseOf(token));
+    const expectAll = (live: readonly number[]) => {
+      for (const from of [0, ...tokens.flatMap((token) => [token - 1, token, token + 1, token + 16]), 2 ** 53 - 1]) {
+        const found = Array.from(table.values(from), ({ token }) => token);
+        expect(found, `from ${from}`).toEqual(live.filter((token) => token >= from));
+      }
+    };
+    expectAll(tokens);
+    for (const [nth, token] of tokens.entries()) {
+      table.delete(token);
+      expectAll(tokens.slice(nth + 1));
+    }
+  });
+
   it('takes no token twice or out of order, and ends no lease twice', () => {
     const table = new LeaseTable();
     table.add(leaseOf(5));

@@ -6,6 +6,8 @@ import { SlotTable } from './slot-table.ts';
 const PAGE_TOKENS = 16;
 const PAGES_MIN = 8;
 const NO_PAGE = -1;
+/** Numbers that are looked for before one goes through the pages from the first on. */
+const LOOKS_MAX = 1_024;
 
 /**
  * The live leases, by token and in the order of their tokens. What a Map would do; but tokens are beyond what V8 keeps
@@ -81,13 +83,28 @@ export class LeaseTable {
 
   /** Those whose tokens are `from` or above. Nothing may be added or deleted meanwhile. */
   *values(from = 0): Generator<LiveLease> {
-    for (const page of this.#pages.inOrder()) {
+    for (const page of this.#pages.inOrder(this.#firstFrom(from))) {
       const nth = Math.max(0, from - this.#pages.numbers[page]! * PAGE_TOKENS);
       for (let at = nth; at < PAGE_TOKENS; at += 1) {
         const row = this.#pages.rows[page * PAGE_TOKENS + at]!;
         if (row !== NO_ROW) yield this.rows.at(row);
       }
     }
+  }
+
+  /**
+   * A page before which there is no lease with a token of `from` or above: who goes through a million leases, thousand by
+   * thousand, isn't to pass by all the pages before each time. Where it isn't soon found, the very first.
+   */
+  #firstFrom(from: number): number {
+    const number = Math.floor(from / PAGE_TOKENS);
+    const { last, numbers } = this.#pages;
+    if (last === NO_PAGE || numbers[last]! < number) return NO_PAGE;
+    for (let ahead = 0; ahead < LOOKS_MAX; ahead += 1) {
+      const page = this.#pageOf.get(number + ahead);
+      if (page !== undefined) return page;
+    }
+    return this.#pages.first;
   }
 
   #rowOf(token: number): number {
@@ -123,8 +140,8 @@ class Pages {
   numbers = new Float64Array(PAGES_MIN);
   /** Live leases of each. */
   counts = new Uint8Array(PAGES_MIN);
+  first = NO_PAGE;
   last = NO_PAGE;
-  #first = NO_PAGE;
   #before = new Int32Array(PAGES_MIN);
   #after = new Int32Array(PAGES_MIN);
   readonly #free: number[] = [];
@@ -139,7 +156,7 @@ class Pages {
     this.numbers[page] = number;
     this.#before[page] = this.last;
     this.#after[page] = NO_PAGE;
-    if (this.last === NO_PAGE) this.#first = page;
+    if (this.last === NO_PAGE) this.first = page;
     else this.#after[this.last] = page;
     this.last = page;
     return page;
@@ -148,15 +165,16 @@ class Pages {
   /** Of an empty one. */
   delete(page: number): void {
     const [before, after] = [this.#before[page]!, this.#after[page]!];
-    if (before === NO_PAGE) this.#first = after;
+    if (before === NO_PAGE) this.first = after;
     else this.#after[before] = after;
     if (after === NO_PAGE) this.last = before;
     else this.#before[after] = before;
     this.#free.push(page);
   }
 
-  *inOrder(): Generator<number> {
-    for (let page = this.#first; page !== NO_PAGE; page = this.#after[page]!) yield page;
+  /** From that one on; none where it is NO_PAGE. */
+  *inOrder(from = this.first): Generator<number> {
+    for (let page = from; page !== NO_PAGE; page = this.#after[page]!) yield page;
   }
 
   #growTo(pages: number): void {
