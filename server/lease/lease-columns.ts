@@ -51,7 +51,7 @@ export class RestoredLeases {
 
   /** In the order in which they were granted. */
   moveTo(table: LeaseTable): void {
-    table.fill(this.#tokens, this.#rows, this.#count);
+    table.fill(this.#tokens, this.#rows);
   }
 }
 

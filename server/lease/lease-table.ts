@@ -44,10 +44,10 @@ export class LeaseTable {
     return lease;
   }
 
-  /** Into an empty table, at once: the first `count` of `tokens`, which rise, and the rows where their leases are. */
-  fill(tokens: Float64Array, rows: Int32Array, count: number): void {
+  /** Into an empty table, at once: `tokens`, which rise, and the rows where their leases are. */
+  fill(tokens: Float64Array, rows: Int32Array): void {
     if (this.#size > 0) throw new Error('a table in use is filled');
-    for (let nth = 0; nth < count; nth += 1) {
+    for (let nth = 0; nth < tokens.length; nth += 1) {
       const token = tokens[nth]!;
       if (!(token > this.#lastToken)) throw new Error(`lease ${token} comes after lease ${this.#lastToken}`);
       this.#append(token, rows[nth]!);
