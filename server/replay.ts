@@ -30,7 +30,7 @@ import { type Recovered, recover } from './journal/recover.ts';
 import { applyRepair, findLost, type LostEvents } from './journal/repair.ts';
 import { planRepair, type RepairPlan } from './journal/repair-plan.ts';
 import { scanSnapshot } from './journal/snapshot.ts';
-import type { SnapshotRequest } from './journal/snapshot-rotation.ts';
+import { NO_REST, type SnapshotRequest } from './journal/snapshot-rotation.ts';
 import { type VerifyReport, verifyFolder } from './journal/verify.ts';
 import {
   type DescribedRecord,
@@ -73,7 +73,7 @@ function replayingReplica(): Replica {
   return replica;
 }
 
-/** Of a worker's time. A snapshot has all the time there is; who looks back waits for the answer. */
+/** Of a worker's time. A snapshot has all the time there is, as a rule; who looks back waits for the answer. */
 const REST_PER_WORK = { snapshot: 14, past: 1 } as const;
 
 /** V8 collects young garbage in threads that know no priority: in short pieces, so that no commit waits long behind one. */
@@ -83,7 +83,7 @@ interface SnapshotTask {
   readonly task: 'snapshot';
   readonly dir: string;
   readonly upToPosition: number;
-  readonly isUrgent: boolean;
+  readonly hurryPercent: Int32Array;
 }
 
 interface PastTask extends PastQuestion {
@@ -94,9 +94,9 @@ interface PastTask extends PastQuestion {
 /** Makes a snapshot in a worker thread; resolves when it is durable under its name. */
 export async function snapshotInWorker(
   dir: string,
-  { upToPosition, isUrgent, signal }: SnapshotRequest,
+  { upToPosition, hurryPercent, signal }: SnapshotRequest,
 ): Promise<BuiltSnapshot> {
-  return (await runInWorker({ task: 'snapshot', dir, upToPosition, isUrgent }, signal)) as BuiltSnapshot;
+  return (await runInWorker({ task: 'snapshot', dir, upToPosition, hurryPercent }, signal)) as BuiltSnapshot;
 }
 
 /** Resolves to what the task comes to. Rejects where it fails, and soon where it is called off. */
@@ -332,22 +332,24 @@ async function answerPast(disk: Disk, { dir, utcMs, filter, upToPosition }: Past
 }
 
 if (!isMainThread && isTask(workerData)) {
-  const { task, dir } = workerData;
-  const pace = {
-    restPerWork: REST_PER_WORK[task],
-    nowMs: () => performance.now(),
-    pause: (ms: number) => setTimeout<void>(ms),
-  };
+  const task: SnapshotTask | PastTask = workerData;
   // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
   setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  const paced = pacedDisk(blockingDisk, pace);
-  if (workerData.task === 'past') parentPort?.postMessage(await answerPast(paced, workerData));
-  else {
-    const { upToPosition, isUrgent } = workerData;
-    parentPort?.postMessage(
-      await buildSnapshot(isUrgent ? blockingDisk : paced, dir, replayingReplica(), upToPosition),
-    );
-  }
+  const disk = pacedDisk(blockingDisk, {
+    restPerWork: () => restPerWork(task),
+    nowMs: () => performance.now(),
+    pause: (ms) => setTimeout<void>(ms),
+  });
+  parentPort?.postMessage(
+    task.task === 'past'
+      ? await answerPast(disk, task)
+      : await buildSnapshot(disk, task.dir, replayingReplica(), task.upToPosition),
+  );
+}
+
+function restPerWork(task: SnapshotTask | PastTask): number {
+  if (task.task === 'past') return REST_PER_WORK.past;
+  return REST_PER_WORK.snapshot * (1 - Atomics.load(task.hurryPercent, 0) / NO_REST);
 }
 
 function isTask(data: unknown): data is SnapshotTask | PastTask {

@@ -196,7 +196,11 @@ export const SETTINGS = {
     v.optional(v.pipe(integer(4 * MIB, 256 * MIB), v.multipleOf(512, 'must be a multiple of 512')), 16 * MIB),
     'Bytes of one delta file',
   ),
-  snapshot_bytes: setting('integer', v.optional(integer(MIB, 64 * GIB), 64 * MIB), 'Bytes of deltas between snapshots'),
+  snapshot_bytes: setting(
+    'integer',
+    v.optional(integer(MIB, 64 * GIB), 16 * MIB),
+    'Bytes of deltas between snapshots; fewer where the last one is large',
+  ),
   snapshot_age_ms: setting(
     'integer',
     v.optional(integer(1_000, 7 * DAY_MS), HOUR_MS),

@@ -19,6 +19,7 @@ import { DATA_ID_BYTES, HEADER_BYTES } from './file-header.ts';
 import { listFolder, snapshotName } from './file-names.ts';
 import { packValue } from './msgpack.ts';
 import type { Recovered } from './recover.ts';
+import { SNAPSHOTS_KEPT_MIN } from './retention.ts';
 import {
   BLOCK_BYTES,
   placeSegment,
@@ -31,7 +32,6 @@ import { readSegmentBatches } from './segment-reader.ts';
 import {
   SNAPSHOT_AGE_MS_DEFAULT,
   SNAPSHOT_BYTES_DEFAULT,
-  SNAPSHOTS_KEPT_MIN,
   SnapshotRotation,
   type TakeSnapshot,
 } from './snapshot-rotation.ts';
@@ -58,7 +58,7 @@ export interface JournalOptions {
   readonly segmentBytes?: number;
   /** Payload bytes of one batch at most; a segment takes two such batches at least. */
   readonly batchBytesMax?: number;
-  /** Bytes of sealed deltas after which a snapshot is made, … */
+  /** Bytes of deltas after which a snapshot is made, while the last one is small, … */
   readonly snapshotBytes?: number;
   /** … or the time, whichever comes first; below 2³¹. */
   readonly snapshotAgeMs?: number;
@@ -166,8 +166,9 @@ export class Journal implements EventLog {
       takeSnapshot,
       storage: this.#storage,
       log,
-      onAge: async () => {
-        if (this.storage === 'ample') await this.snapshotNow();
+      onDue: async () => {
+        // One may have begun meanwhile, with a segment that was full.
+        if (this.storage === 'ample') await this.#snapshot(() => this.#snapshots.isMaking);
       },
       onFailure,
     });
@@ -180,7 +181,7 @@ export class Journal implements EventLog {
     const snapshotBytes =
       snapshotPosition === undefined ? undefined : await sizeOf(disk, join(dir, snapshotName(snapshotPosition)));
     await this.#storage.open(this.#segment.roomBytes, snapshotBytes, deltaBytes);
-    this.#snapshots.startIfDue(this.#position);
+    this.#snapshots.open(snapshotBytes ?? 0, this.#position);
   }
 
   /** How much room there is for events. */
@@ -211,14 +212,8 @@ export class Journal implements EventLog {
   }
 
   /** Makes a snapshot of all that is durable now. Rejects where that fails; everything is in place still. */
-  async snapshotNow(): Promise<void> {
-    // So that no commit waits for it behind the rotation.
-    if (!this.#ended && !this.#segment.isEmpty) await this.#storage.segments.whenReady();
-    const lastPosition = await this.#inTurn(async () => {
-      if (!this.#ended && !this.#segment.isEmpty) await this.#rotate();
-      return this.#segment.firstPosition - 1;
-    });
-    if (lastPosition > 0) await this.#snapshots.takeNow(lastPosition);
+  snapshotNow(): Promise<void> {
+    return this.#snapshot(() => false);
   }
 
   /** Leaves the mark of a clean stop, unless a write had failed before. Rejects where the mark can't be written. */
@@ -231,6 +226,17 @@ export class Journal implements EventLog {
     const result = this.#turn.then(operation);
     this.#turn = result.catch(() => undefined);
     return result;
+  }
+
+  /** `isMoot`: once it is this one's turn, all that is sealed goes into another anyway. */
+  async #snapshot(isMoot: () => boolean): Promise<void> {
+    // So that no commit waits for it behind the rotation.
+    if (!this.#ended && !this.#segment.isEmpty) await this.#storage.segments.whenReady();
+    const lastPosition = await this.#inTurn(async () => {
+      if (!this.#ended && !this.#segment.isEmpty && !isMoot()) await this.#rotate();
+      return this.#segment.firstPosition - 1;
+    });
+    if (lastPosition > 0) await this.#snapshots.takeNow(lastPosition);
   }
 
   async #append(batch: Batch, expectedPosition: number): Promise<AppendOutcome> {
@@ -267,6 +273,7 @@ export class Journal implements EventLog {
     this.#position = lastPositionOf(batch);
     this.#batchCrc = crc;
     this.#storage.written(bytes.length, this.#segment.roomBytes);
+    this.#snapshots.written(this.#segment.usedBytes);
     onWritten?.(batch.eventCount, bytes.length, clock.nowMs() - startMs);
     return { outcome: 'durable' };
   }

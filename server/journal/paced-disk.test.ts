@@ -9,7 +9,7 @@ it('a paced disk does what the disk does, and holds up each read and write for t
   let nowMs = 0;
   const pauses: number[] = [];
   const disk = pacedDisk(nodeDisk, {
-    restPerWork: 2,
+    restPerWork: () => 2,
     nowMs: () => nowMs,
     pause: async (ms) => {
       pauses.push(ms);
@@ -37,7 +37,7 @@ it('a paced disk counts as work, too, what is done while it holds up a read that
     asked.push(ms);
     return setTimeout<void>(ms);
   };
-  const disk = pacedDisk(nodeDisk, { restPerWork: 2, nowMs: () => performance.now(), pause });
+  const disk = pacedDisk(nodeDisk, { restPerWork: () => 2, nowMs: () => performance.now(), pause });
   const file = await disk.open(path, 'create');
   const ahead = file.read(Buffer.alloc(1), 0);
   const untilMs = performance.now() + 100;

@@ -11,8 +11,8 @@ const REST_MAX_MS = 2_000;
 const TIMER_MS = 1;
 
 export interface Pace {
-  /** Time off, as a multiple of the time worked. */
-  readonly restPerWork: number;
+  /** Time off, as a multiple of the time worked: asked for before each rest. 0: none. */
+  readonly restPerWork: () => number;
   readonly nowMs: () => number;
   readonly pause: (ms: number) => Promise<void>;
 }
@@ -20,7 +20,8 @@ export interface Pace {
 export function pacedDisk(disk: Disk, { restPerWork, nowMs, pause }: Pace): Disk {
   let sinceMs = nowMs();
   const restFor = async (workedMs: number) => {
-    const restMs = Math.min(REST_MAX_MS, restPerWork * workedMs);
+    const restMs = Math.min(REST_MAX_MS, restPerWork() * workedMs);
+    if (restMs === 0) return 0;
     const beganMs = nowMs();
     await pause(restMs);
     return nowMs() - beganMs - Math.max(TIMER_MS, restMs);

@@ -166,7 +166,7 @@ describe('snapshot rotation', () => {
     expect((await recovering(dir)).counters).toEqual({ a: [30, 30] });
   });
 
-  it('begins by itself once enough has been sealed, and starts from what earlier runs left', async () => {
+  it('begins by itself once enough has been written, and starts from what earlier runs left', async () => {
     const dir = await temporaryFolder();
     const made: number[] = [];
     const { takeSnapshot } = snapshotsOf(dir);
@@ -178,15 +178,17 @@ describe('snapshot rotation', () => {
       },
     };
     const first = await JournalRun.start(dir, options);
-    for (let batch = 0; batch < 7; batch += 1) await first.add(BIG);
-    expect(made).toEqual([]);
+    for (let batch = 0; batch < 6; batch += 1) await first.add(BIG);
     await first.journal.close();
+    expect(made).toEqual([]);
     const second = await JournalRun.start(dir, options);
-    await expect.poll(() => made).toEqual([8]);
-    await second.journal.snapshotNow();
-    expect(await namesOf(dir, '.snapshot')).toEqual([snapshotName(8)]);
-    for (let batch = 0; batch < 9; batch += 1) await second.add(BIG);
-    expect(made.slice(1)).toEqual([8, 16]);
+    // In the middle of a segment.
+    await second.add(BIG);
+    await expect.poll(() => namesOf(dir, '.snapshot')).toEqual([snapshotName(8)]);
+    for (let batch = 0; batch < 6; batch += 1) await second.add(BIG);
+    expect(made).toEqual([8]);
+    await second.add(BIG);
+    await expect.poll(() => namesOf(dir, '.snapshot')).toEqual([snapshotName(8), snapshotName(15)]);
   });
 
   it('that fails is logged, leaves every file, and is tried again at the next rotation', async () => {
@@ -202,13 +204,16 @@ describe('snapshot rotation', () => {
         return attempts === 1 ? Promise.reject(new Error('no worker')) : takeSnapshot(request);
       },
     });
-    for (let batch = 0; batch < 5; batch += 1) await run.add(BIG);
-    expect(await namesOf(dir, '.snapshot')).toEqual([]);
-    for (let batch = 0; batch < 4; batch += 1) await run.add(BIG);
-    await expect.poll(() => messages).toContain('snapshot made');
     const failure = 'snapshot failed: the files stay, and it is tried again in 30 s or at the next rotation';
-    expect(messages.slice(0, 4)).toEqual(['snapshot begun', failure, 'snapshot begun', 'snapshot made']);
-    expect((await recovering(dir)).recovered).toMatchObject({ position: 9, snapshotPosition: 8 });
+    for (let batch = 0; batch < 2; batch += 1) await run.add(BIG);
+    await expect.poll(() => messages).toEqual(['snapshot begun', failure]);
+    // All that fits in the segment that begins behind it.
+    for (let batch = 0; batch < 4; batch += 1) await run.add(BIG);
+    expect(messages).toEqual(['snapshot begun', failure]);
+    expect(await namesOf(dir, '.snapshot')).toEqual([]);
+    await run.add(BIG);
+    await expect.poll(() => messages.slice(2)).toEqual(['snapshot begun', 'snapshot made']);
+    expect((await recovering(dir)).recovered).toMatchObject({ position: 7, snapshotPosition: 6 });
   });
 
   it('that is asked for by hand and fails is tried again after 30 s, however little there is to it', async () => {
@@ -245,7 +250,7 @@ describe('snapshot rotation', () => {
       goOn = done;
     });
     const run = await JournalRun.start(dir, {
-      snapshotBytes: 1_000_000,
+      snapshotBytes: 3_000_000,
       takeSnapshot: async (request) => {
         made.push(request.upToPosition);
         await held;
@@ -274,13 +279,16 @@ describe('snapshot rotation', () => {
     });
     await run.add('a');
     const first = run.journal.snapshotNow().catch((error: Error) => error.message);
-    const second = run.journal.snapshotNow().catch((error: Error) => error.message);
     await expect.poll(() => running).toBe(1);
+    const same = run.journal.snapshotNow().catch((error: Error) => error.message);
+    await run.add('a');
+    const second = run.journal.snapshotNow().catch((error: Error) => error.message);
     await run.journal.close();
     expect(await first).toBe('called off');
+    expect(await same).toBe('called off');
     expect(await second).toContain('abort');
     expect(running).toBe(0);
-    expect((await recovering(dir)).recovered).toMatchObject({ cleanStop: true, position: 2 });
+    expect((await recovering(dir)).recovered).toMatchObject({ cleanStop: true, position: 3 });
   });
 });
 

@@ -99,7 +99,7 @@ describe('a journal on a disk that gets full', () => {
   });
 
   it('keeps two generations there, however many it keeps elsewhere', async () => {
-    const { dir, run, disk, levels } = await started({ snapshotsKept: 5 });
+    const { dir, run, disk, levels } = await started({ snapshotsKept: 5, snapshotBytes: 1 });
     const kept = async () => (await readdir(dir)).filter((name) => name.endsWith('.snapshot')).length;
     const counts: number[] = [];
     for (let round = 0; round < 7; round += 1) {

@@ -7,6 +7,7 @@ import { Coordinator } from '../coordinator/coordinator.ts';
 import type { DomainPort } from '../coordinator/domain-port.ts';
 import { makeDataFolder, nodeDisk } from '../journal/disk.ts';
 import { type Journal, openJournal } from '../journal/journal.ts';
+import { NO_REST } from '../journal/snapshot-rotation.ts';
 import type { LeaseAnswers, LeaseCommand, LeaseNotice } from '../lease/commands.ts';
 import { leaseDomain } from '../lease/lease-domain.ts';
 import type { LeaseState } from '../lease/state.ts';
@@ -72,7 +73,7 @@ export class LeaseFolder {
       scheduler: realScheduler,
       log: { info: () => undefined, warn: (fields, message) => fail({ message, fields }) },
       snapshotBytes: SNAPSHOT_BYTES,
-      takeSnapshot: (request) => snapshotInWorker(dir, { ...request, isUrgent: true }),
+      takeSnapshot: (request) => snapshotInWorker(dir, { ...request, hurryPercent: Int32Array.of(NO_REST) }),
     });
     const coordinator = new Coordinator({
       replica,

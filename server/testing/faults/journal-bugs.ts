@@ -55,8 +55,8 @@ export const CRASH_BUGS: readonly Bug[] = [
   ]),
   bug('the older snapshot goes with what it made needless', [
     ROTATION,
-    'snapshots.filter(({ position }) => position < old',
-    'snapshots.filter(({ position }) => position <= old',
+    '!kept.includes(snapshot) && (snapshot.position < keptFrom',
+    'snapshot !== snapshots.at(-1) && (snapshot.position <= keptFrom',
   ]),
   bug('deltas go that the older snapshot needs', [
     ROTATION,

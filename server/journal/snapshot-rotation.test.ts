@@ -1,0 +1,74 @@
+import { readdir } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
+import { snapshotName } from './file-names.ts';
+import type { JournalOptions } from './journal.ts';
+import { NO_REST } from './snapshot-rotation.ts';
+
+/** The name of a counter, of which a batch and what a snapshot says of it take some 900 KB. */
+const BIG = 'x'.repeat(900_000);
+
+it('a snapshot is due after fewer deltas where the last one is large, and not before a sixteenth of it', async () => {
+  const { dir, run } = await started({ snapshotBytes: 5_000_000 });
+  for (let batch = 0; batch < 9; batch += 1) {
+    await run.add(`${batch}${BIG}`);
+    if (batch === 5) await expect.poll(() => snapshotsIn(dir)).toEqual([snapshotName(6)]);
+  }
+  // Behind five megabytes of snapshot, of which a start has read half as much, three are enough.
+  await expect.poll(() => snapshotsIn(dir)).toEqual([6, 9].map(snapshotName));
+  await run.add(`9${BIG}`);
+  await run.journal.snapshotNow();
+  expect(await snapshotsIn(dir)).toEqual([9, 10].map(snapshotName));
+  // Now there are nine, which leave nothing of the five: half a megabyte of deltas it is.
+  for (let batch = 0; batch < 5; batch += 1) await run.add(BIG.slice(0, 100_000));
+  expect(await snapshotsIn(dir)).toHaveLength(2);
+  await run.add(BIG.slice(0, 100_000));
+  await expect.poll(() => snapshotsIn(dir)).toEqual([10, 16].map(snapshotName));
+});
+
+it('a start begins with the size of the snapshot that it finds', async () => {
+  const { dir, run } = await started({ snapshotBytes: 100_000_000 });
+  for (let batch = 0; batch < 10; batch += 1) await run.add(`${batch}${BIG}`);
+  await run.journal.snapshotNow();
+  await run.journal.close();
+  const again = await started({ snapshotBytes: 5_000_000 }, dir);
+  await again.run.add(BIG);
+  await expect.poll(() => snapshotsIn(dir)).toEqual([10, 12].map(snapshotName));
+});
+
+it('a snapshot rests less and less as deltas pile up behind it, and no more once the next is due', async () => {
+  const seen: number[] = [];
+  let hurryPercent: Int32Array = new Int32Array(1);
+  let goOn = () => undefined as void;
+  const { run } = await started({
+    snapshotBytes: 4_000_000,
+    takeSnapshot: (request) => {
+      hurryPercent = request.hurryPercent;
+      seen.push(hurryPercent[0]!);
+      return new Promise((_, reject) => {
+        goOn = () => reject(new Error('enough'));
+      });
+    },
+  });
+  await run.add('a');
+  const taking = run.journal.snapshotNow().catch((error: Error) => error.message);
+  await expect.poll(() => seen).toEqual([0]);
+  for (let batch = 0; batch < 6; batch += 1) {
+    await run.add(BIG);
+    seen.push(hurryPercent[0]!);
+  }
+  goOn();
+  expect(await taking).toBe('enough');
+  expect(seen).toEqual([0, 22, 45, 67, 90, NO_REST, NO_REST]);
+});
+
+/** Two snapshots are kept. */
+async function started(options: Partial<JournalOptions>, dir?: string) {
+  const folder = dir ?? (await temporaryFolder());
+  const run = await JournalRun.start(folder, { ...snapshotsOf(folder), snapshotsKept: 2, ...options });
+  return { dir: folder, run };
+}
+
+async function snapshotsIn(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter((name) => name.endsWith('.snapshot')).sort();
+}
