@@ -35,8 +35,8 @@ import { type VerifyReport, verifyFolder } from './journal/verify.ts';
 import {
   type DescribedRecord,
   describeEvent as describeLeaseEvent,
-  describeRecord as describeLeaseRecord,
   type Fields,
+  recordDescriber as leaseRecordDescriber,
 } from './lease/described.ts';
 import { describeHeld, type HeldLease, type HistoryFilter, utcText } from './lease/history.ts';
 import { leaseDomain } from './lease/lease-domain.ts';
@@ -243,11 +243,12 @@ export function unreadEventsOf(batch: Batch) {
 }
 
 async function* dumpSnapshot(dir: string, { name, position }: { name: string; position: number }) {
+  const describers = new Map(Array.from(DESCRIBING, ([domain, describing]) => [domain, describing.records()]));
   for await (const part of scanSnapshot(nodeDisk, dir, name, position)) {
     if (part.type === 'fault') throw new CorruptJournalError(name, part.offset, part.reason);
     if (part.type !== 'chunk') continue;
     for (const [domain, record] of unpackValues(part.payload) as SnapshotRecord[]) {
-      for (const { kind, version, fields } of describing(domain).record(record)) {
+      for (const { kind, version, fields } of known(describers, domain)(record)) {
         const line = { snapshot: position, domain, record: kind, version, fields };
         yield { type: 'line', line } as const;
       }
@@ -256,31 +257,32 @@ async function* dumpSnapshot(dir: string, { name, position }: { name: string; po
 }
 
 function fieldsOf(record: EventRecord): Fields {
-  return record[0] === COORDINATOR_DOMAIN ? {} : describing(record[0]).event(record);
+  return record[0] === COORDINATOR_DOMAIN ? {} : known(DESCRIBING, record[0]).event(record);
 }
 
 interface Describing {
   event(record: EventRecord): Fields;
-  record(record: unknown): readonly DescribedRecord[];
+  /** For those of one snapshot, in their order: what a record says may go by the ones before it. */
+  records(): (record: unknown) => readonly DescribedRecord[];
 }
 
 /** Each domain says for itself what of its events and records people may see. */
 const DESCRIBING: ReadonlyMap<string, Describing> = new Map([
-  [leaseDomain.name, { event: describeLeaseEvent, record: describeLeaseRecord }],
+  [leaseDomain.name, { event: describeLeaseEvent, records: leaseRecordDescriber }],
   // A counter may be named for an address, credentials and all.
   [
     counterDomain.name,
     {
       event: (record) => maskValue(describeCounterEvent(record)) as Fields,
-      record: (record) => maskValue(describeCounterRecord(record)) as DescribedRecord[],
+      records: () => (record) => maskValue(describeCounterRecord(record)) as DescribedRecord[],
     },
   ],
-  [clientsDomain.name, { event: describeClientsEvent, record: describeClientsRecord }],
-  [redirectDomain.name, { event: describeRedirectEvent, record: describeRedirectRecord }],
+  [clientsDomain.name, { event: describeClientsEvent, records: () => describeClientsRecord }],
+  [redirectDomain.name, { event: describeRedirectEvent, records: () => describeRedirectRecord }],
 ]);
 
-function describing(domain: string): Describing {
-  const found = DESCRIBING.get(domain);
+function known<Value>(byDomain: ReadonlyMap<string, Value>, domain: string): Value {
+  const found = byDomain.get(domain);
   if (!found) throw new NewerDataError(`domain "${domain}"`);
   return found;
 }

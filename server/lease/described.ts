@@ -174,11 +174,14 @@ export interface DescribedRecord {
   readonly fields: Fields;
 }
 
-/** A record of `encodeState`; leases that stand in one record one by one. */
-export function describeRecord(value: unknown): DescribedRecord[] {
-  const record = value as StateRecord;
-  if (record[0] !== 'leases') return [describeOne(record)];
-  return leaseRecordsOf(record).map((lease) => describeOne(['lease', VERSIONS.lease, lease]));
+/** For the records of one `encodeState`, in their order; leases that stand in one record are described one by one. */
+export function recordDescriber(): (value: unknown) => DescribedRecord[] {
+  const holders: HolderRecord[] = [];
+  return (value) => {
+    const record = value as StateRecord;
+    if (record[0] !== 'leases') return [describeOne(record)];
+    return leaseRecordsOf(record, holders).map((lease) => describeOne(['lease', VERSIONS.lease, lease]));
+  };
 }
 
 function describeOne([kind, version, ...values]: StateRecord): DescribedRecord {

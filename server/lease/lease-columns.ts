@@ -1,19 +1,21 @@
 /**
  * The live leases of a snapshot: of a million that is most of it, and reading it is most of a start. So a record holds
  * thousands of them, as columns, and address after address: whoever reads has each address at hand once, and its leases come
- * to lie side by side in memory. The place of each in the order of the tokens, which is the state's, stands with it.
+ * to lie side by side in memory. The place of each in the order of the tokens, which is the state's, stands with it. Who holds
+ * them stands in snapshot-holders.ts.
  */
 
 import { existing } from './existing.ts';
-import { decodeHolder, encodeHolder, type Holder } from './holder.ts';
+import { decodeHolder, type Holder, type HolderRecord } from './holder.ts';
 import { BANNED, CLAMPED, SETTLED } from './lease-fields.ts';
 import { linkLease, listLeases, sessionOf, usageChanged } from './lease-index.ts';
 import type { LeaseRows } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
+import { HolderNumbers, holderCountOf, holdersOf } from './snapshot-holders.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { ensureResource, type LeaseState, sharedHolder } from './state.ts';
+import { ensureResource, type LeaseState, type Session, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number: about a millisecond's work. */
 const LEASES_PER_RECORD = 2_048;
@@ -25,8 +27,15 @@ function roomFor(total: number): number {
   return total + (total >> 3) + 64;
 }
 
+interface RestoredHolder {
+  readonly holder: Holder;
+  readonly session: Session | undefined;
+}
+
 /** Leases that are read, until the last of them is there. */
 export class RestoredLeases {
+  /** By the numbers that they have in the snapshot, as far as it has been read. */
+  readonly holders: RestoredHolder[] = [];
   readonly #tokens: Float64Array;
   readonly #rows: Int32Array;
   readonly #total: number;
@@ -65,28 +74,26 @@ export function* encodeLeases(state: LeaseState): Generator<StateRecord> {
   }
   const all = Float64Array.from(state.leases.keys());
   const tokens = ephemeral.size > 0 ? all.filter((token) => !ephemeral.has(token)) : all;
+  const numbers = new HolderNumbers();
   let rows: number[] = [];
   for (const { leaseRows } of state.addresses.values()) {
     rows.push(...(ephemeral.size > 0 ? leaseRows.filter(isWritten) : leaseRows));
     if (rows.length < LEASES_PER_RECORD) continue;
-    yield encodeColumns(state.leases.rows, rows, tokens);
+    yield encodeColumns(state.leases.rows, rows, tokens, numbers);
     rows = [];
   }
-  if (rows.length > 0) yield encodeColumns(state.leases.rows, rows, tokens);
+  if (rows.length > 0) yield encodeColumns(state.leases.rows, rows, tokens, numbers);
 }
 
 /** Of those in `rows`, address after address. `tokens`: of all leases, in their order. */
-function encodeColumns(leases: LeaseRows, rows: readonly number[], tokens: Float64Array): StateRecord {
-  // By what it says: which leases share one object is no matter of the state.
-  const holders = new Map<string, { readonly holder: Holder; readonly index: number }>();
+function encodeColumns(
+  leases: LeaseRows,
+  rows: readonly number[],
+  tokens: Float64Array,
+  numbers: HolderNumbers,
+): StateRecord {
   const addresses: number[] = [];
-  const heldBy = rows.map((row) => {
-    const holder = leases.holders[row]!;
-    const name = encodeHolder(holder).join(' ');
-    const known = holders.get(name) ?? { holder, index: holders.size };
-    holders.set(name, known);
-    return known.index;
-  });
+  const heldBy = rows.map((row) => numbers.numberOf(leases.holders[row]!));
   for (const row of rows) {
     const addressId = leases.addressIds[row]!;
     if (addresses.at(-2) === addressId) addresses[addresses.length - 1]! += 1;
@@ -103,7 +110,7 @@ function encodeColumns(leases: LeaseRows, rows: readonly number[], tokens: Float
     VERSIONS.leases,
     tokens.length,
     encodeNumbers(addresses),
-    Array.from(holders.values(), ({ holder }) => encodeHolder(holder)),
+    numbers.take(),
     encodeNumbers(rows.map((row) => rankOf(tokens, leases.tokens[row]!))),
     column(leases.tokens),
     column(leases.resources),
@@ -133,7 +140,8 @@ function rankOf(tokens: Float64Array, token: number): number {
   return low;
 }
 
-function columnsOf(record: LeasesRecord) {
+/** `knownHolders`: how many of them the records before it have named. */
+function columnsOf(record: LeasesRecord, knownHolders: number) {
   const addresses = decodeNumbers(record[3]);
   const tokens = decodeNumbers(record[6]);
   const columns = {
@@ -156,7 +164,8 @@ function columnsOf(record: LeasesRecord) {
   if ([ttlsMs, grantedDays].some((column) => column instanceof Float64Array) || !(flags instanceof Uint8Array)) {
     throw new Error('a TTL, a day or the flags of a lease are no such thing');
   }
-  if (columns.heldBy.some((index) => !(index < record[4].length))) throw new Error('a lease has no holder');
+  const holderCount = holderCountOf(record, knownHolders);
+  if (columns.heldBy.some((index) => !(index < holderCount))) throw new Error('a lease has no holder');
   for (const sparse of [record[15], record[16], record[17]]) {
     for (const [index] of sparse) {
       if (!(index in tokens)) throw new Error(`something is said of lease ${index} of ${tokens.length}`);
@@ -178,15 +187,17 @@ function addressIdsOf(addresses: ArrayLike<number>, count: number): Float64Array
 }
 
 export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
-  const [, , total, , holderRecords] = record;
-  const columns = columnsOf(record);
+  const restored = state.restored ?? new RestoredLeases(record[2]);
+  const columns = columnsOf(record, restored.holders.length);
   const { addresses, ranks, tokens, heldBy } = columns;
-  const holders = holderRecords.map((holder) => sharedHolder(state, decodeHolder(holder)));
-  const sessions = holders.map((holder) => sessionOf(state, holder));
+  const holders = holdersOf(record, restored.holders, (fields) => {
+    const holder = sharedHolder(state, decodeHolder(fields));
+    return { holder, session: sessionOf(state, holder) };
+  });
   const { rows } = state.leases;
   if (!state.restored) {
-    state.restored = new RestoredLeases(total);
-    rows.reserve(roomFor(total));
+    state.restored = restored;
+    rows.reserve(roomFor(record[2]));
   }
   const first = rows.addAll(columns);
   for (const [index, fields] of record[15]) rows.terms.set(first + index, decodeTerms(fields));
@@ -197,26 +208,29 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
     const address = existing(state.addresses, addresses[run]!);
     for (const end = index + addresses[run + 1]!; index < end; index += 1) {
       const row = first + index;
-      const session = sessions[heldBy[index]!];
-      rows.holders[row] = holders[heldBy[index]!]!;
-      state.restored.put(ranks[index]!, tokens[index]!, row);
+      const { holder, session } = holders[heldBy[index]!]!;
+      rows.holders[row] = holder;
+      restored.put(ranks[index]!, tokens[index]!, row);
       const resource = ensureResource(state, rows.resources[row]!);
       linkLease(state, rows.at(row), address, resource, session);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);
   }
-  if (!state.restored.isComplete) return;
-  state.restored.moveTo(state.leases);
+  if (!restored.isComplete) return;
+  restored.moveTo(state.leases);
   state.restored = undefined;
   if (!state.isReplaying) listLeases(state);
 }
 
-/** The same, lease by lease: for who reads a record and has no state. */
-export function leaseRecordsOf(record: LeasesRecord): LeaseRecord[] {
-  const [, , , , holders] = record;
+/**
+ * The same, lease by lease: for who reads a snapshot and has no state. `known`: the holders that the records before it have
+ * named; those that it names are added.
+ */
+export function leaseRecordsOf(record: LeasesRecord, known: HolderRecord[]): LeaseRecord[] {
   const { tokens, resources, addressIds, heldBy, requestIds, ttlsMs, deadlinesMs, grantedDays, requests, flags } =
-    columnsOf(record);
+    columnsOf(record, known.length);
+  const holders = holdersOf(record, known, (holder) => holder);
   const [terms, revoking, otherRequests] = [new Map(record[15]), new Map(record[16]), new Map(record[17])];
   return Array.from(tokens, (token, index) => [
     token,

@@ -111,7 +111,7 @@ describe('a snapshot', () => {
     const restored = leaseDomain.create();
     for (const record of encodeState(state)) {
       if (record[0] !== 'leases') leaseDomain.restore(restored, record);
-      else for (const lease of leaseRecordsOf(record)) leaseDomain.restore(restored, ['lease', 2, lease]);
+      else for (const lease of leaseRecordsOf(record, [])) leaseDomain.restore(restored, ['lease', 2, lease]);
     }
     expect(() => checkIndexes(restored)).not.toThrow();
     expect([...leaseDomain.encode(restored)]).toEqual([...leaseDomain.encode(state)]);

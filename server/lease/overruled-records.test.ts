@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { EventRecord } from '../coordinator/domain.ts';
 import { LeaseBench } from '../testing/lease-bench.ts';
-import { describeEvent, describeRecord } from './described.ts';
+import { describeEvent, recordDescriber } from './described.ts';
 import { decodeEvent, encodeEvent } from './event-records.ts';
 import { leaseDomain } from './lease-domain.ts';
 import { OVERRULED_RECORDS_MAX, OverruledRecords, recordDigest } from './overruled-records.ts';
@@ -78,5 +78,5 @@ it('shows neither credentials nor what they could be tried by', () => {
   const shown = { address: 'http://***@h:1', digest: '***' };
   const event = { type: 'RecordOverruled', address: 'http://u:secret@h:1', digest: 'd' } as const;
   expect(describeEvent(encodeEvent(event))).toEqual(shown);
-  expect(describeRecord(['overruled', 1, event.address, event.digest])[0]!.fields).toEqual(shown);
+  expect(recordDescriber()(['overruled', 1, event.address, event.digest])[0]!.fields).toEqual(shown);
 });

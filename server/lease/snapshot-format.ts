@@ -112,18 +112,19 @@ export type StateRecord =
   | readonly [kind: 'lease', version: 1 | 2, lease: LeaseRecord]
   | readonly [
       kind: 'leases',
-      version: 1,
+      version: 1 | 2,
       /** In all the records of a snapshot. */
       total: number,
       /** Id of an address, number of leases on it, of the next …: they stand in this order. */
       addresses: NumberColumn,
+      /** Since version 2 numbered on from the records before, which have named the others (snapshot-holders.ts). */
       holders: readonly HolderRecord[],
       // From here on a column each, by index.
       /** Place among all leases in the order of their tokens. */
       ranks: NumberColumn,
       tokens: NumberColumn,
       resources: NumberColumn,
-      /** Indexes in `holders`. */
+      /** Numbers of holders, from 0; in version 1 indexes in this record's own. */
       heldBy: NumberColumn,
       requestIds: NumberColumn,
       ttlsMs: NumberColumn,
@@ -186,7 +187,7 @@ export const VERSIONS = {
   collector: 1,
   session: 3,
   lease: 2,
-  leases: 1,
+  leases: 2,
   ended: 2,
   waiter: 2,
   key: 1,

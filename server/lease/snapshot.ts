@@ -2,7 +2,8 @@
  * The durable state as a stream of small values, and back. Order: `meta`, `resource`, `policy`, `own_policy`, `address`, `pair`,
  * `collector`, `session`, `leases`, `ended`, `waiter`, `key`, `overruled`, `stage`; each value begins with its kind and the version of its fields.
  * Resources come before what names them, so that a restored state has them in the order of the one that was written. A
- * later version of a kind only adds fields at its end: what an earlier one lacks is absent.
+ * later version of a kind only adds fields at its end: what an earlier one lacks is absent. But `leases` of version 2 go by
+ * the holders that those before them have named (snapshot-holders.ts), and can't be read without them.
  */
 import { NewerDataError } from '../coordinator/domain.ts';
 import { keysOf } from './apply-lease.ts';
