@@ -191,11 +191,13 @@ export class SnapshotRotation {
     const { takeSnapshot, onDue } = this.#options;
     if (!takeSnapshot || this.#running || this.#isAsked || this.#closing.signal.aborted) return;
     this.#isAsked = true;
-    onDue()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#isAsked = false;
-      });
+    const isOver = () => {
+      this.#isAsked = false;
+    };
+    onDue().then(() => {
+      isOver();
+      this.#goOn();
+    }, isOver);
   }
 
   #start(upToPosition: number): Promise<void> {
@@ -207,12 +209,17 @@ export class SnapshotRotation {
       this.#coveredBytes = 0;
     });
     this.#running = taking;
-    // What was sealed meanwhile may be due by now.
     taking.then(
-      () => this.startIfDue(this.#sealedPosition),
+      () => this.#goOn(),
       () => undefined,
     );
     return taking;
+  }
+
+  /** What was sealed meanwhile may be due by now. With what is not sealed yet, or the next would have to begin far behind. */
+  #goOn(): void {
+    if (this.#options.storage.level !== 'ample') this.startIfDue(this.#sealedPosition);
+    else if (!this.#running && this.#sealedBytes > this.#dueBytes) this.#ask();
   }
 
   async #take(upToPosition: number): Promise<void> {

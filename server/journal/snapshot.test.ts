@@ -260,9 +260,9 @@ describe('snapshot rotation', () => {
     for (let batch = 0; batch < 13; batch += 1) await run.add(BIG);
     expect(made).toEqual([4]);
     goOn();
-    // What was sealed meanwhile counts for the next one.
-    await expect.poll(() => namesOf(dir, '.snapshot')).toEqual([snapshotName(4), snapshotName(12)]);
-    expect(made).toEqual([4, 12]);
+    // All that came meanwhile goes into the next one, what was not sealed yet included.
+    await expect.poll(() => namesOf(dir, '.snapshot')).toEqual([snapshotName(4), snapshotName(13)]);
+    expect(made).toEqual([4, 13]);
   });
 
   it('never makes two at a time, and is called off by the close', async () => {

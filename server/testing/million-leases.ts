@@ -201,7 +201,7 @@ export function sessionId(index: number): string {
   return sha256(`session ${index}`).slice(0, 22);
 }
 
-function poolRecords({ addresses, resources, resourcesEach }: LeaseShape) {
+export function poolRecords({ addresses, resources, resourcesEach }: LeaseShape) {
   return Array.from({ length: addresses }, (_, index) => ({
     address: `http://user${index}:secret@10.${index >>> 16}.${(index >>> 8) & 255}.${index & 255}:8080`,
     country: COUNTRIES[index % COUNTRIES.length]!,

@@ -1,7 +1,8 @@
 /**
- * How long a start takes with a million live leases: from the newest snapshot and a few deltas, from a snapshot and as many
- * deltas as there may be before the next is made, and from deltas alone. Each run is a process of its own; the files are in
- * the page cache, as they are after a crash of the process.
+ * How long a start takes with a million live leases, from what a crash may leave: killed right after all were granted, as
+ * fast as it goes; soon after a snapshot; with a snapshot due; and killed in the middle of all the requests that two cores can
+ * serve, where deltas pile up for as long as the next snapshot takes. Each run is a process of its own; the files are in the
+ * page cache, as they are after a crash of the process.
  *
  *     npm run bench:recovery -- [--leases 1000000] [--runs 5] [--addresses 21000] [--resources-each 50] [--dir FOLDER]
  *         [--json FILE]
@@ -16,13 +17,18 @@ import { parseArgs, promisify } from 'node:util';
 import { leaseDomain } from '../lease/lease-domain.ts';
 import type { LeaseState } from '../lease/state.ts';
 import { recoverFolder } from '../replay.ts';
-import { LeaseFolder, type LeaseShape, MILLION_LEASES } from './million-leases.ts';
+import { LoadedCoordinator } from './loaded-coordinator.ts';
+import { LeaseFolder, type LeaseShape, MILLION_LEASES, poolRecords } from './million-leases.ts';
+import type { Sample } from './request-load.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const MAIN = resolve(import.meta.dirname, '../main.js');
-/** Bytes of deltas after which the coordinator makes a snapshot, by default. */
-const TAIL_BYTES = 64 * 1024 * 1024;
 const FEW_BYTES = 256 * 1024;
+/** The next snapshot of a million leases is due after half of that, and takes no more rest once there is as much again. */
+const DUE_BYTES = 4.5 * 1024 * 1024;
+/** Enough for several snapshots. */
+const FULL_LOAD_MS = 45_000;
+const FULL_LOAD_SESSIONS = 50;
 
 interface Recovery {
   readonly wallMs: number;
@@ -55,28 +61,46 @@ const { values } = parseArgs({
   },
 });
 
-if (values.recover === undefined) await compare();
-else say(JSON.stringify(await recovery(values.recover)));
+const shape: LeaseShape = {
+  ...MILLION_LEASES,
+  leases: Number(values.leases),
+  addresses: Number(values.addresses),
+  resourcesEach: Number(values['resources-each']),
+};
+
+// So that no coordinator outlives a run that is cut off.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+if (values.recover !== undefined) say(JSON.stringify(await recovery(values.recover)));
+else await compare();
 
 async function compare(): Promise<void> {
-  const shape: LeaseShape = {
-    ...MILLION_LEASES,
-    leases: Number(values.leases),
-    addresses: Number(values.addresses),
-    resourcesEach: Number(values['resources-each']),
-  };
   const dir = await mkdtemp(join(values.dir, 'leasehold-recovery-'));
   try {
     say(`${shape.leases} leases on ${shape.addresses} addresses, ${cpus().length} cores, Node ${process.version}`);
+    const change = (prepare: (folder: LeaseFolder) => Promise<void>) => async () => {
+      const folder = await LeaseFolder.open(dir, shape);
+      await prepare(folder);
+      await folder.close();
+    };
+    const granted = await mkdtemp(join(dir, 'granted-'));
     const rows = [
-      await measured('deltas alone', dir, shape, (folder) => folder.fill(progress)),
-      await measured('snapshot, few deltas', dir, shape, async (folder) => {
-        await folder.snapshot();
-        await folder.churn(FEW_BYTES, progress);
-      }),
-      await measured(`snapshot, ${TAIL_BYTES / 2 ** 20} MB of deltas`, dir, shape, (folder) =>
-        folder.churn(TAIL_BYTES, progress),
+      await measured('killed after the grants', granted, () => grantedAndKilled(granted)),
+      await measured(
+        'snapshot, few deltas',
+        dir,
+        change(async (folder) => {
+          await folder.fill(progress);
+          await folder.snapshot();
+          await folder.churn(FEW_BYTES, progress);
+        }),
       ),
+      await measured(
+        'snapshot, the next one due',
+        dir,
+        change((folder) => folder.churn(DUE_BYTES, progress)),
+      ),
+      await measured('killed at full load', dir, () => killedAtFullLoad(dir)),
     ];
     print(rows);
     if (values.json !== undefined) await writeFile(values.json, JSON.stringify(rows));
@@ -85,24 +109,42 @@ async function compare(): Promise<void> {
   }
 }
 
-async function measured(
-  name: string,
-  dir: string,
-  shape: LeaseShape,
-  prepare: (folder: LeaseFolder) => Promise<void>,
-): Promise<Row> {
+async function grantedAndKilled(dir: string): Promise<void> {
+  const pool = join(dir, 'pool.json');
+  await writeFile(pool, JSON.stringify(poolRecords(shape)));
+  const { sessions, resources, leases } = shape;
+  const load = { sessions, resources, leases };
+  const startMs = performance.now();
+  const coordinator = await LoadedCoordinator.start({ dir, flags: ['--pool', pool], load });
+  await coordinator.loaded();
+  await coordinator.end('SIGKILL');
+  say(`  ${seconds(performance.now() - startMs)}`);
+}
+
+async function killedAtFullLoad(dir: string): Promise<void> {
+  const load = { sessions: FULL_LOAD_SESSIONS, resources: shape.resources };
+  let requests = 0;
+  const onSamples = (samples: readonly Sample[]) => {
+    requests += samples.length;
+  };
+  const coordinator = await LoadedCoordinator.start({ dir, flags: [], load, onSamples });
+  await pause(FULL_LOAD_MS);
+  await coordinator.end('SIGKILL');
+  say(`  ${Math.round(requests / (FULL_LOAD_MS / 1_000))} requests/s`);
+}
+
+async function measured(name: string, dir: string, prepare: () => Promise<void>): Promise<Row> {
   say(`preparing: ${name}`);
-  const folder = await LeaseFolder.open(dir, shape);
-  await prepare(folder);
-  await folder.close();
+  await prepare();
   const recoveries: Recovery[] = [];
   for (let run = 0; run < Number(values.runs); run += 1) {
     const { stdout } = await promisify(execFile)(process.execPath, [SELF, '--recover', dir]);
     const one = JSON.parse(stdout) as Recovery;
-    if (one.leases !== shape.leases) throw new Error(`${one.leases} leases were recovered`);
-    say(`  ${seconds(one.wallMs)}, user ${seconds(one.userMs)}`);
+    if (one.leases < shape.leases) throw new Error(`${one.leases} leases were recovered`);
+    say(`  ${seconds(one.wallMs)}, user ${seconds(one.userMs)}, deltas ${megabytes(one.deltaBytes)}`);
     recoveries.push(one);
   }
+  // Of the files as they are: the start that serves makes a snapshot of them, where one is due.
   const readyMs = await timeToReady(dir);
   say(`  ready after ${seconds(readyMs)}`);
   return { name, recovery: median(recoveries, ({ wallMs }) => wallMs), readyMs };
@@ -175,6 +217,10 @@ function seconds(ms: number): string {
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20)} MB`;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
 }
 
 function say(line: string): void {

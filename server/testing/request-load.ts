@@ -13,6 +13,8 @@ export interface LoadOptions {
   readonly resources: number;
   /** Cycles of acquire and release that begin in a second; absent: a closed loop. */
   readonly cyclesPerSecond?: number;
+  /** Instead: each session acquires as fast as it can, and keeps what it gets, until there are so many leases. */
+  readonly leases?: number;
 }
 
 /** Of one request: when it was sent, ms since 1970 with fractions, and after how long it was answered. */
@@ -57,9 +59,9 @@ class LoadSession {
   }
 }
 
-/** Loads until the process ends. */
+/** Loads until the process ends; or until there are `leases`: the sessions stay, to hold them. */
 export async function runLoad(options: LoadOptions, report: (samples: readonly Sample[]) => void): Promise<void> {
-  const { port, sessions: count, resources, cyclesPerSecond } = options;
+  const { port, sessions: count, resources, cyclesPerSecond, leases } = options;
   let samples: Sample[] = [];
   const timed = async (session: LoadSession, frame: Record<string, unknown>) => {
     const sentMs = performance.now();
@@ -67,12 +69,16 @@ export async function runLoad(options: LoadOptions, report: (samples: readonly S
     samples.push([performance.timeOrigin + sentMs, performance.now() - sentMs]);
     return answer;
   };
-  let cycles = 0;
-  const cycle = async (session: LoadSession) => {
-    cycles += 1;
-    const granted = await timed(session, { type: 'acquire', resource: 1 + (cycles % resources), ttl_ms: TTL_MS });
+  let acquired = 0;
+  const acquire = async (session: LoadSession) => {
+    acquired += 1;
+    const granted = await timed(session, { type: 'acquire', resource: 1 + (acquired % resources), ttl_ms: TTL_MS });
     if (granted.type !== 'granted' || !('lease' in granted)) throw new Error(`an acquire is answered ${granted.type}`);
-    const released = await timed(session, { type: 'release', lease: granted.lease });
+    return granted.lease;
+  };
+  const cycle = async (session: LoadSession) => {
+    const lease = await acquire(session);
+    const released = await timed(session, { type: 'release', lease });
     if (released.type !== 'released') throw new Error(`a release is answered ${released.type}`);
   };
   const sessions = await Promise.all(Array.from({ length: count }, () => LoadSession.open(port)));
@@ -80,6 +86,14 @@ export async function runLoad(options: LoadOptions, report: (samples: readonly S
     report(samples);
     samples = [];
   }, REPORT_EVERY_MS);
+  if (leases !== undefined) {
+    await Promise.all(
+      sessions.map(async (session) => {
+        while (acquired < leases) await acquire(session);
+      }),
+    );
+    return;
+  }
   if (cyclesPerSecond === undefined) {
     await Promise.all(
       sessions.map(async (session) => {

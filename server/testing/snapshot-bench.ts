@@ -9,18 +9,15 @@
  *     npm run bench:snapshot -- [--leases 1000000] [--seconds 360] [--rate 300] [--sessions 50] [--dir FOLDER]
  *         [--no-spinner] [--json FILE]
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { constants, cpus, loadavg, setPriority, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ended, LoadedCoordinator } from './loaded-coordinator.ts';
 import { LeaseFolder, MILLION_LEASES } from './million-leases.ts';
-import { type LoadOptions, runLoad, type Sample } from './request-load.ts';
+import type { LoadOptions, Sample } from './request-load.ts';
 
-const SELF = fileURLToPath(import.meta.url);
-const MAIN = resolve(import.meta.dirname, '../main.js');
 /** Several in a run, and a pause behind each. */
 const SNAPSHOT_FLAGS = ['--snapshot-age-ms', '30000', '--snapshot-bytes', String(2 ** 36)];
 const NO_SNAPSHOT_FLAGS = ['--snapshot-bytes', String(2 ** 36)];
@@ -59,17 +56,13 @@ const { values } = parseArgs({
     'no-spinner': { type: 'boolean', default: false },
     /** Where the figures are written, too. */
     json: { type: 'string' },
-    /** LoadOptions: what the process that loads is told. */
-    load: { type: 'string' },
   },
 });
 
 // So that neither coordinator nor load outlives a run that is cut off.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-process.once('disconnect', () => process.exit(0));
 
-if (values.load === undefined) await compare();
-else await runLoad(JSON.parse(values.load) as LoadOptions, (samples) => process.send!(samples));
+await compare();
 
 async function compare(): Promise<void> {
   const dir = values.folder ?? (await mkdtemp(join(values.dir, 'leasehold-snapshot-')));
@@ -153,31 +146,23 @@ async function measured(
   onLine: (line: string) => void,
   during: () => Promise<void>,
 ): Promise<Sample[]> {
-  const arguments_ = ['--port', '0', '--admin-port', '0', '--data-dir', dir, ...flags];
-  const coordinator = spawn(process.execPath, [MAIN, ...arguments_], { stdio: ['ignore', 'pipe', 'inherit'] });
   const samples: Sample[] = [];
-  process.once('exit', () => coordinator.kill('SIGKILL'));
+  let isWarm = false;
+  const coordinator = await LoadedCoordinator.start({
+    dir,
+    flags,
+    load: { ...load, resources: MILLION_LEASES.resources },
+    onLine,
+    onSamples: (taken) => {
+      if (isWarm) samples.push(...taken);
+    },
+  });
   try {
-    const lines = createInterface(coordinator.stdout);
-    const port = await new Promise<number>((done, failed) => {
-      coordinator.once('close', () => failed(new Error('the coordinator did not start')));
-      lines.on('line', (line) => {
-        if (line.includes('"ready"')) done((JSON.parse(line) as { port: number }).port);
-      });
-    });
-    lines.on('line', onLine);
-    const options: LoadOptions = { ...load, port, resources: MILLION_LEASES.resources };
-    const loader = fork(SELF, ['--load', JSON.stringify(options)]);
-    try {
-      await pause(WARM_UP_MS);
-      loader.on('message', (taken) => samples.push(...(taken as Sample[])));
-      await during();
-    } finally {
-      loader.kill('SIGKILL');
-    }
+    await pause(WARM_UP_MS);
+    isWarm = true;
+    await during();
   } finally {
-    coordinator.kill('SIGTERM');
-    await ended(coordinator);
+    await coordinator.end('SIGTERM');
   }
   return samples;
 }
@@ -256,10 +241,6 @@ function nowMs(): number {
 
 function pause(ms: number): Promise<void> {
   return new Promise((done) => setTimeout(done, ms));
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await new Promise((done) => child.once('close', done));
 }
 
 function ignore(): void {}
