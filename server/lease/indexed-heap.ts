@@ -21,27 +21,29 @@ export class IndexedHeap<Item> {
   #indexes = new Int32Array(HANDLES_MIN);
   /** By index, as many as there are items. Invariant: `#indexes[#handles[i]]` is `i`. */
   #handles = new Int32Array(HANDLES_MIN);
-  /** By index: what the item is ordered by. Invariant: no smaller than that of `(i - 1) >> 1`, unless it is loose. */
+  /** By index: what the item is ordered by. Invariant: no smaller than that of `(i - 1) >> 1`. */
   #keys = new Float64Array(HANDLES_MIN);
   readonly #freeHandles: number[] = [];
   readonly #place: HeapPlace<Item>;
   #size = 0;
-  #isLoose = false;
 
   constructor(place: HeapPlace<Item>) {
     this.#place = place;
   }
 
-  /** From here to `order` it takes items in and gives them back, in no order: nobody may ask for the smallest key. */
-  loosen(): void {
-    this.#isLoose = true;
-  }
-
-  /** Where it was loosened, makes a heap of it again: in O(n), which is less than item by item. */
-  order(): void {
-    if (!this.#isLoose) return;
-    this.#isLoose = false;
-    for (let index = (this.#size >> 1) - 1; index >= 0; index -= 1) this.#siftDown(index);
+  /** Into a heap that never had an item, at once: each of `items` at the key beside it. In O(n), less than item by item. */
+  fill(items: ArrayLike<Item>, keys: Float64Array): void {
+    if (this.#items.length > 0) throw new Error('a heap in use is filled');
+    const { length } = items;
+    if (length > this.#indexes.length) this.#growTo(length + (length >> 3));
+    for (let index = 0; index < length; index += 1) {
+      const item = items[index]!;
+      this.#items.push(item);
+      this.#place.set(item, index);
+      this.#put(index, keys[index]!, index);
+    }
+    this.#size = length;
+    for (let index = (length >> 1) - 1; index >= 0; index -= 1) this.#siftDown(index);
   }
 
   get size(): number {
@@ -147,7 +149,6 @@ export class IndexedHeap<Item> {
   }
 
   #siftUp(start: number): void {
-    if (this.#isLoose) return;
     const handle = this.#handles[start]!;
     const key = this.#keys[start]!;
     let index = start;
@@ -161,7 +162,6 @@ export class IndexedHeap<Item> {
   }
 
   #siftDown(start: number): void {
-    if (this.#isLoose) return;
     const handle = this.#handles[start]!;
     const key = this.#keys[start]!;
     const size = this.#size;

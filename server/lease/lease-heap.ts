@@ -1,6 +1,34 @@
 import { type HeapPlace, IndexedHeap } from './indexed-heap.ts';
 import type { LeaseRows, LiveLease } from './lease-rows.ts';
 
+/** Leases that are gathered for `fill`. */
+export class LeaseHeapFilling {
+  readonly #rows: Int32Array;
+  readonly #keys: Float64Array;
+  #size = 0;
+
+  /** For `room` of them at most. */
+  constructor(room: number) {
+    this.#rows = new Int32Array(room);
+    this.#keys = new Float64Array(room);
+  }
+
+  get rows(): Int32Array {
+    return this.#rows.subarray(0, this.#size);
+  }
+
+  get keys(): Float64Array {
+    return this.#keys.subarray(0, this.#size);
+  }
+
+  add(row: number, key: number): void {
+    if (this.#size === this.#rows.length) throw new Error(`a heap is filled with more than ${this.#size} leases`);
+    this.#rows[this.#size] = row;
+    this.#keys[this.#size] = key;
+    this.#size += 1;
+  }
+}
+
 /** An `IndexedHeap` of leases, by their rows. */
 export class LeaseHeap {
   readonly #rows: LeaseRows;
@@ -11,12 +39,9 @@ export class LeaseHeap {
     this.#heap = new IndexedHeap(place);
   }
 
-  loosen(): void {
-    this.#heap.loosen();
-  }
-
-  order(): void {
-    this.#heap.order();
+  /** As `IndexedHeap.fill`. */
+  fill({ rows, keys }: LeaseHeapFilling): void {
+    this.#heap.fill(rows, keys);
   }
 
   get size(): number {

@@ -168,11 +168,17 @@ const NOTICE_DEFAULT_MAX_MS = 5_000;
 /** `session`: of its holder. */
 export function armNotice(state: LeaseState, lease: LiveLease, session: Session | undefined): void {
   if (!session || state.isReplaying) return;
-  let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(lease.ttlMs / 3));
+  const atMs = noticeAtMs(lease, session);
+  if (atMs === undefined) state.notices.delete(lease);
+  else state.notices.set(lease, atMs);
+}
+
+/** When the lease's session, if it isn't renewed, is told that it runs out; undefined: never. */
+export function noticeAtMs({ ttlMs, deadlineMs }: LiveLease, session: Session): number | undefined {
+  let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
-  if (noticeMs >= lease.ttlMs) noticeMs = Math.floor(lease.ttlMs / 2);
-  if (noticeMs > 0) state.notices.set(lease, lease.deadlineMs - noticeMs);
-  else state.notices.delete(lease);
+  if (noticeMs >= ttlMs) noticeMs = Math.floor(ttlMs / 2);
+  return noticeMs > 0 ? deadlineMs - noticeMs : undefined;
 }
 
 /** A restart prolongs no lease of this process: it ends it. */

@@ -78,9 +78,13 @@ export class LeaseRows extends LeaseFieldColumns {
     return first;
   }
 
-  /** In the order of the rows. Nothing may be added or deleted meanwhile. */
-  *values(): Generator<LiveLease> {
-    for (let row = 0; row < this.#end; row += 1) if (this.tokens[row] !== FREE) yield this.at(row);
+  /** Every row with a lease is below it. */
+  get end(): number {
+    return this.#end;
+  }
+
+  has(row: number): boolean {
+    return this.tokens[row] !== FREE;
   }
 
   /** Of a lease that no index has any more. */

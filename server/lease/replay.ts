@@ -4,7 +4,8 @@
  */
 import type { Address } from './address.ts';
 import { existing } from './existing.ts';
-import { armNotice, armResource, listLeases, reviewLeases, sessionOf } from './lease-index.ts';
+import { LeaseHeapFilling } from './lease-heap.ts';
+import { armResource, listLeases, noticeAtMs, reviewLeases, sessionOf } from './lease-index.ts';
 import { pairStatus, wake } from './pair.ts';
 import { type AddressFacts, factsOf, PoolFilling } from './resource-pool.ts';
 import { endsAtMs, type LeaseState } from './state.ts';
@@ -47,13 +48,20 @@ function fillPools(state: LeaseState): void {
 
 /** Row after row: whose lease is whose neighbour is all the same to the heaps. */
 function armLeases(state: LeaseState): void {
-  const heaps = [state.notices, ...Array.from(state.resources.values(), ({ leases }) => leases)];
-  for (const heap of heaps) heap.loosen();
-  for (const lease of state.leases.rows.values()) {
-    existing(state.resources, lease.resource).leases.set(lease, endsAtMs(lease));
-    armNotice(state, lease, sessionOf(state, lease.holder));
+  const { rows } = state.leases;
+  const ends = new Map<number, LeaseHeapFilling>();
+  for (const { id, leaseCount } of state.resources.values()) ends.set(id, new LeaseHeapFilling(leaseCount));
+  const notices = new LeaseHeapFilling(state.leases.size);
+  for (let row = 0; row < rows.end; row += 1) {
+    if (!rows.has(row)) continue;
+    const lease = rows.at(row);
+    existing(ends, lease.resource).add(row, endsAtMs(lease));
+    const session = sessionOf(state, lease.holder);
+    const noticeMs = session && noticeAtMs(lease, session);
+    if (noticeMs !== undefined) notices.add(row, noticeMs);
   }
-  for (const heap of heaps) heap.order();
+  for (const [id, filling] of ends) existing(state.resources, id).leases.fill(filling);
+  state.notices.fill(notices);
 }
 
 /** Strings that are one are told to be equal at a glance, by each pool that looks them up. */
