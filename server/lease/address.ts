@@ -1,6 +1,6 @@
 import type { AddressRecord } from '../../protocol/frames.ts';
 import { NOT_IN_HEAP } from './indexed-heap.ts';
-import { type LiveLease, NO_ROW } from './lease-rows.ts';
+import { type LeaseRows, type LiveLease, NO_ROW } from './lease-rows.ts';
 import type { Bans, Pair, QuarantineRecord } from './pair.ts';
 import type { PoolAddress } from './resource-pool.ts';
 import { RollingRequests } from './rolling-requests.ts';
@@ -12,6 +12,9 @@ const ROW = 0;
 const RESOURCE = 1;
 const ENDS = 2;
 const FIELDS = 3;
+
+/** Where the list of others is made that an address then has in its length. */
+const gathered: number[] = [];
 
 /** One proxy server, with what its pool record carries. */
 export class Address implements PoolAddress {
@@ -127,6 +130,22 @@ export class Address implements PoolAddress {
       this.#others ??= [];
       this.#others.push(lease.row, lease.resource, endsAtMs(lease));
     }
+  }
+
+  /** The leases in `rows` from `first` up to `end`, where it has none: a list that grew with them would be copied over and over. */
+  setLeases(rows: LeaseRows, first: number, end: number): void {
+    if (this.#row !== NO_ROW) throw new Error(`address ${this.id} has leases already`);
+    if (first === end) return;
+    this.addLease(rows.at(first));
+    if (first + 1 === end) return;
+    let length = 0;
+    for (let row = first + 1; row < end; row += 1) {
+      gathered[length + ROW] = row;
+      gathered[length + RESOURCE] = rows.resources[row]!;
+      gathered[length + ENDS] = endsAtMs(rows.at(row));
+      length += FIELDS;
+    }
+    this.#others = gathered.slice(0, length);
   }
 
   /** `lease`, which is one of its own, ends at another time than before. */

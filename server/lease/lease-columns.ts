@@ -5,17 +5,18 @@
  * them stands in snapshot-holders.ts.
  */
 
+import type { Address } from './address.ts';
 import { existing } from './existing.ts';
 import { decodeHolder, type Holder, type HolderRecord } from './holder.ts';
 import { BANNED, CLAMPED, SETTLED } from './lease-fields.ts';
-import { linkLease, listLeases, sessionOf, usageChanged } from './lease-index.ts';
+import { armLease, countLease, listLeases, sessionOf, usageChanged } from './lease-index.ts';
 import type { LeaseRows } from './lease-rows.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { decodeNumbers, encodeNumbers } from './number-column.ts';
 import { type LeaseRecord, type RecordOf, type StateRecord, VERSIONS } from './snapshot-format.ts';
 import { HolderNumbers, holderCountOf, holdersOf } from './snapshot-holders.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
-import { ensureResource, type LeaseState, type Session, sharedHolder } from './state.ts';
+import { ensureResource, type LeaseState, type Resource, type Session, sharedHolder } from './state.ts';
 
 /** A record is closed by the address whose leases reach this number: about a millisecond's work. */
 const LEASES_PER_RECORD = 2_048;
@@ -203,16 +204,22 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   for (const [index, fields] of record[15]) rows.terms.set(first + index, decodeTerms(fields));
   for (const [index, fields] of record[16]) rows.revoking.set(first + index, decodeRevoking(fields));
   for (const [index, requests] of record[17]) rows.otherRequests.set(first + index, requests);
-  let index = 0;
+  for (let index = 0; index < tokens.length; index += 1) {
+    rows.holders[first + index] = holders[heldBy[index]!]!.holder;
+    restored.put(ranks[index]!, tokens[index]!, first + index);
+  }
+  const served = new Map<number, ServedResource>();
+  let row = first;
   for (let run = 0; run < addresses.length; run += 2) {
     const address = existing(state.addresses, addresses[run]!);
-    for (const end = index + addresses[run + 1]!; index < end; index += 1) {
-      const row = first + index;
-      const { holder, session } = holders[heldBy[index]!]!;
-      rows.holders[row] = holder;
-      restored.put(ranks[index]!, tokens[index]!, row);
-      const resource = ensureResource(state, rows.resources[row]!);
-      linkLease(state, rows.at(row), address, resource, session);
+    const end = row + addresses[run + 1]!;
+    address.setLeases(rows, row, end);
+    for (; row < end; row += 1) {
+      const resource = serve(state, served, address, rows.resources[row]!);
+      const { session } = holders[heldBy[row - first]!]!;
+      const lease = rows.at(row);
+      countLease(state, lease, resource, session);
+      armLease(state, lease, address, resource, session);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);
@@ -221,6 +228,26 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
   restored.moveTo(state.leases);
   state.restored = undefined;
   if (!state.isReplaying) listLeases(state);
+}
+
+/** A resource with leases in a record. */
+interface ServedResource {
+  readonly resource: Resource;
+  /** Whose lease of it was the last; no other is to be on the same address. */
+  addressId: number | undefined;
+}
+
+/** By what the record had before of the resource: whether each lease of an address is of another one costs one look each. */
+function serve(state: LeaseState, served: Map<number, ServedResource>, address: Address, resourceId: number): Resource {
+  let known = served.get(resourceId);
+  if (!known) {
+    known = { resource: ensureResource(state, resourceId), addressId: undefined };
+    served.set(resourceId, known);
+  }
+  if (known.addressId === address.id)
+    throw new Error(`address ${address.id} is granted twice for resource ${resourceId}`);
+  known.addressId = address.id;
+  return known.resource;
 }
 
 /**

@@ -43,13 +43,30 @@ export function linkLease(
     throw new Error(`address ${address.id} is granted twice for resource ${lease.resource}`);
   }
   address.addLease(lease);
+  countLease(state, lease, resource, session);
+  armLease(state, lease, address, resource, session);
+}
+
+/** One more. `session`: of its holder. */
+export function countLease(state: LeaseState, lease: Lease, resource: Resource, session: Session | undefined): void {
   resource.leaseCount += 1;
   if (session) session.leaseCount += 1;
   const tally = session ? session.tally : tallyFor(state, lease.holder);
   countHeld(state, tally, resource, 1);
+  countTtl(state, lease, 1);
+}
+
+/** What follows for its pair, and when it ends. */
+export function armLease(
+  state: LeaseState,
+  lease: LiveLease,
+  address: Address,
+  resource: Resource,
+  session: Session | undefined,
+): void {
+  if (state.isReplaying) return;
   leasesChanged(state, address, resource);
   reviewLease(state, address, lease);
-  countTtl(state, lease, 1);
   armExpiry(state, lease, resource);
   armNotice(state, lease, session);
 }
