@@ -114,14 +114,13 @@ export class Address implements PoolAddress {
     return undefined;
   }
 
-  /** Whether all its leases are of resources that it serves. */
-  servesLeased(): boolean {
-    if (this.#row !== NO_ROW && !this.serves(this.#resource)) return false;
-    if (!this.#others) return true;
+  /** `visit` is told of which resource each of its leases is, and when it ends. */
+  visitLeases(visit: (resource: number, untilMs: number) => void): void {
+    if (this.#row !== NO_ROW) visit(this.#resource, this.#endsAtMs);
+    if (!this.#others) return;
     for (let at = 0; at < this.#others.length; at += FIELDS) {
-      if (!this.serves(this.#others[at + RESOURCE]!)) return false;
+      visit(this.#others[at + RESOURCE]!, this.#others[at + ENDS]!);
     }
-    return true;
   }
 
   addLease(lease: LiveLease): void {

@@ -46,6 +46,14 @@ export class ConditionIndex<A extends PoolAddress> {
     if (this.eligible.assign(slot, matches && isEligible)) this.#update(slot);
   }
 
+  /** Where nothing is in yet: the first `slots` of them match, and those that are set in `eligible` are so. */
+  fill(slots: number, eligible: Uint32Array): void {
+    const all = new Uint32Array(eligible.length).fill(0xffffffff);
+    if (slots % 32 > 0) all[all.length - 1] = 2 ** (slots % 32) - 1;
+    this.matching.fill(all);
+    this.eligible.fill(eligible);
+  }
+
   setEligible(slot: number, isEligible: boolean): void {
     if (this.eligible.assign(slot, isEligible && this.matching.has(slot))) this.#update(slot);
   }

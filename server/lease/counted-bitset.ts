@@ -10,20 +10,24 @@ const GROUP_BITS = BLOCK_BITS * GROUP_BLOCKS;
  * them: counts are kept per 1,024 bits and per 32,768 bits, so that `select` in a million looks at some hundred numbers.
  */
 export class CountedBitset {
-  #words: Uint32Array;
-  #blocks: Uint16Array;
-  #groups: Uint32Array;
+  #words = new Uint32Array(BLOCK_WORDS);
+  #blocks = new Uint16Array(1);
+  #groups = new Uint32Array(1);
   #count = 0;
 
   /** Holds the bits that are set in `words`, which stay the caller's. */
-  constructor(words: Uint32Array = new Uint32Array(0)) {
-    const blocks = Math.max(1, Math.ceil(words.length / BLOCK_WORDS));
-    this.#words = extended(new Uint32Array(blocks * BLOCK_WORDS), words);
-    this.#blocks = new Uint16Array(blocks);
-    this.#groups = new Uint32Array(Math.ceil(blocks / GROUP_BLOCKS));
+  constructor(words?: Uint32Array) {
+    if (words) this.fill(words);
+  }
+
+  /** The same of an empty set. */
+  fill(words: Uint32Array): void {
+    if (this.#count > 0) throw new Error('a set in use is filled');
+    if (words.length > this.#words.length) this.#grow(words.length * WORD_BITS - 1);
     for (let word = 0; word < words.length; word += 1) {
-      if (this.#words[word]! === 0) continue;
-      const members = popcount(this.#words[word]!);
+      if (words[word]! === 0) continue;
+      const members = popcount(words[word]!);
+      this.#words[word] = words[word]!;
       this.#blocks[word >>> 5]! += members;
       this.#groups[word >>> 10]! += members;
       this.#count += members;

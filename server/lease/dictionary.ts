@@ -1,3 +1,5 @@
+const UNKNOWN = -1;
+
 /** Small integers for values that many share. A value that nobody uses any more gives its integer back. */
 export class Dictionary<Value> {
   readonly #codes = new Map<string, number>();
@@ -21,6 +23,20 @@ export class Dictionary<Value> {
     this.#entries[code] = { key, value, uses: 1 };
     this.#codes.set(key, code);
     return code;
+  }
+
+  /** The codes of those values that have `codes` in `other`, each used once more: as `acquire`, without a look at any key twice. */
+  acquireAll(other: Dictionary<Value>, codes: Uint32Array): Uint32Array {
+    const known = new Int32Array(other.codesEnd).fill(UNKNOWN);
+    return codes.map((theirs) => {
+      const ours = known[theirs]!;
+      if (ours === UNKNOWN) {
+        const { key, value } = other.#entries[theirs]!;
+        return (known[theirs] = this.acquire(key, value));
+      }
+      this.#entries[ours]!.uses += 1;
+      return ours;
+    });
   }
 
   release(code: number): void {

@@ -40,7 +40,16 @@ export type Resting = IndexedHeap<Pair>;
  * `collector` doesn't count as reserved.
  */
 export function pairStatus(address: Address, resource: number, collector?: Waiter): PairStatus {
-  const leasedUntilMs = address.leasedUntilMs(resource);
+  return statusOfPair(address, resource, address.leasedUntilMs(resource), collector);
+}
+
+/** The same, for who knows when its lease ends. */
+export function statusOfPair(
+  address: Address,
+  resource: number,
+  leasedUntilMs: number | undefined,
+  collector?: Waiter,
+): PairStatus {
   const pair = address.pairs?.get(resource);
   // One state hides the next, and the pair is free when all of them are over.
   const restMs = Math.max(pair?.quarantine?.untilMs ?? 0, address.quarantine?.untilMs ?? 0, pair?.coolingUntilMs ?? 0);

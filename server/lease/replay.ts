@@ -6,8 +6,9 @@ import type { Address } from './address.ts';
 import { existing } from './existing.ts';
 import { LeaseHeapFilling } from './lease-heap.ts';
 import { armResource, listLeases, noticeAtMs, reviewLeases, sessionOf } from './lease-index.ts';
-import { pairStatus, wake } from './pair.ts';
-import { type AddressFacts, factsOf, PoolFilling } from './resource-pool.ts';
+import { statusOfPair, wake } from './pair.ts';
+import { PoolFilling } from './resource-pool.ts';
+import { SlotColumns } from './slot-columns.ts';
 import { endsAtMs, type LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
@@ -28,22 +29,44 @@ export function endReplay(state: LeaseState): void {
   }
 }
 
+/** Of a resource, while the pools are filled. */
+interface Filled {
+  readonly filling: PoolFilling;
+  /** The last address that was found leased for it, and until when. */
+  leased: Address | undefined;
+  leasedUntilMs: number;
+}
+
 /**
  * First address after address, and of its leases only those that may have to be revoked: what lies all over the memory is
  * fetched once. Then pool after pool: what one of them writes to stays in the processor's cache.
  */
 function fillPools(state: LeaseState): void {
-  const fillings = new Map<number, PoolFilling<Address>>();
-  for (const { id, addressCount } of state.resources.values()) fillings.set(id, new PoolFilling(addressCount));
-  const strings = new Map<string, string>();
+  const all = new SlotColumns<Address>();
+  const pools = new Map<number, Filled>();
+  for (const { id, addressCount } of state.resources.values()) {
+    pools.set(id, { filling: new PoolFilling(addressCount), leased: undefined, leasedUntilMs: 0 });
+  }
   for (const address of state.addresses.values()) {
     const { removed, isUnhealthy, quarantine, pairs } = address;
-    if (removed || isUnhealthy || quarantine || pairs || !address.servesLeased()) reviewLeases(state, address);
-    if (removed) continue;
-    const entry = { address, facts: sharingStrings(factsOf(address), strings) };
-    for (const id of address.resourceIds) existing(fillings, id).add(entry, pairStatus(address, id));
+    address.visitLeases((resource, untilMs) => {
+      const pool = existing(pools, resource);
+      pool.leased = address;
+      pool.leasedUntilMs = untilMs;
+    });
+    let leasedCount = 0;
+    if (!removed) {
+      const slot = all.add(address);
+      for (const id of address.resourceIds) {
+        const { filling, leased, leasedUntilMs } = existing(pools, id);
+        if (leased === address) leasedCount += 1;
+        filling.add(slot, statusOfPair(address, id, leased === address ? leasedUntilMs : undefined));
+      }
+    }
+    const isWithdrawn = removed || isUnhealthy || leasedCount < address.leaseCount;
+    if (isWithdrawn || quarantine || pairs) reviewLeases(state, address);
   }
-  for (const [id, filling] of fillings) existing(state.resources, id).pool.fill(filling);
+  for (const [id, { filling }] of pools) existing(state.resources, id).pool.fill(all, filling);
 }
 
 /** Row after row: whose lease is whose neighbour is all the same to the heaps. */
@@ -62,15 +85,4 @@ function armLeases(state: LeaseState): void {
   }
   for (const [id, filling] of ends) existing(state.resources, id).leases.fill(filling);
   state.notices.fill(notices);
-}
-
-/** Strings that are one are told to be equal at a glance, by each pool that looks them up. */
-function sharingStrings(facts: AddressFacts, strings: Map<string, string>): AddressFacts {
-  const one = (text: string) => {
-    const known = strings.get(text);
-    if (known === undefined) strings.set(text, text);
-    return known ?? text;
-  };
-  const { country, resourceIdsKey, labelsKey } = facts;
-  return { ...facts, country: one(country), resourceIdsKey: one(resourceIdsKey), labelsKey: one(labelsKey) };
 }

@@ -6,13 +6,13 @@ import { ConditionIndex } from './condition-index.ts';
 import { CountedBitset } from './counted-bitset.ts';
 import { HashRing } from './hash-ring.ts';
 import { firstRelaxation } from './relaxation.ts';
-import { type AddressFacts, factsOf, type PoolAddress, SlotColumns, STATE_CODES } from './slot-columns.ts';
+import { factsOf, type PoolAddress, SlotColumns, STATE_CODES } from './slot-columns.ts';
 import { compileWhere, whereKey } from './where.ts';
 import { narrow } from './where-columns.ts';
 import { planOf } from './where-plan.ts';
 
 export type { Condition, Survey } from './condition.ts';
-export { type AddressFacts, factsOf, type PoolAddress } from './slot-columns.ts';
+export { factsOf, type PoolAddress } from './slot-columns.ts';
 export type { Choice } from './strategies.ts';
 
 /** Conditions kept per resource while nobody pins them; the one unused for longest makes room. */
@@ -31,31 +31,37 @@ export interface PairStatus {
   readonly isEligible: boolean;
 }
 
-/** An address, and what all its pools read of it. */
-export interface PoolEntry<A extends PoolAddress> {
-  readonly address: A;
-  readonly facts: AddressFacts;
-}
-
 /** The addresses of one pool, gathered for `fill`, and in which state their pairs are. */
-export class PoolFilling<A extends PoolAddress> {
-  readonly entries: PoolEntry<A>[] = [];
-  /** Code of the state, and in the lowest bit whether it is eligible. */
+export class PoolFilling {
+  /** Where each stands among all addresses. */
+  readonly slots: Uint32Array;
+  /** Code of the state. */
   readonly states: Uint8Array;
   readonly untilMs: Float64Array;
+  /** By index, 32 to a word: whether it is eligible. */
+  readonly eligible: Uint32Array;
+  #size = 0;
 
   /** For `size` addresses. */
   constructor(size: number) {
+    this.slots = new Uint32Array(size);
     this.states = new Uint8Array(size);
     this.untilMs = new Float64Array(size);
+    this.eligible = new Uint32Array(Math.ceil(size / 32));
   }
 
-  add(entry: PoolEntry<A>, { state, untilMs, isEligible }: PairStatus): void {
-    const index = this.entries.length;
-    if (index === this.states.length) throw new Error(`a pool has more than ${index} addresses`);
-    this.entries.push(entry);
-    this.states[index] = (STATE_CODES[state] << 1) | (isEligible ? 1 : 0);
+  get isFull(): boolean {
+    return this.#size === this.slots.length;
+  }
+
+  add(slot: number, { state, untilMs, isEligible }: PairStatus): void {
+    const index = this.#size;
+    if (this.isFull) throw new Error(`a pool has more than ${index} addresses`);
+    this.#size += 1;
+    this.slots[index] = slot;
+    this.states[index] = STATE_CODES[state];
     this.untilMs[index] = untilMs;
+    if (isEligible) this.eligible[index >>> 5]! |= 1 << (index & 31);
   }
 }
 
@@ -127,20 +133,17 @@ export class ResourcePool<A extends PoolAddress> {
     }
   }
 
-  /** Takes different addresses into an empty pool of which nothing has been asked yet: what `set` would come to. */
-  fill({ entries, states, untilMs }: PoolFilling<A>): void {
+  /** Takes addresses, which stand in `all`, into an empty pool of which nothing has been asked yet: what `set` would come to. */
+  fill(all: SlotColumns<A>, filling: PoolFilling): void {
+    const { slots, states, untilMs, eligible, isFull } = filling;
     if (this.size > 0 || this.#indexed.length > 1 || this.#ring) throw new Error('a pool in use is filled');
+    if (!isFull) throw new Error(`a pool has fewer than ${slots.length} addresses`);
     const columns = this.#columns;
-    columns.reserve(entries.length);
-    for (let index = 0; index < entries.length; index += 1) {
-      const { address, facts } = entries[index]!;
-      const slot = columns.add(address, facts);
-      const state = states[index]!;
-      columns.states[slot] = state >> 1;
-      columns.untilMs[slot] = untilMs[index]!;
-      this.#counts[state >> 1]! += 1;
-      this.#wholeIndex.assign(slot, true, (state & 1) === 1);
-    }
+    columns.fill(all, slots);
+    columns.states.set(states);
+    columns.untilMs.set(untilMs);
+    for (const state of states) this.#counts[state]! += 1;
+    this.#wholeIndex.fill(slots.length, eligible);
   }
 
   /** Does nothing where the address isn't in. */

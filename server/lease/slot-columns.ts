@@ -127,10 +127,31 @@ export class SlotColumns<A extends PoolAddress> {
     return slot;
   }
 
-  /** Makes room for so many at once: arrays that are doubled again and again make V8 collect the whole heap each time. */
-  reserve(slots: number): void {
-    this.#slots.reserve(slots);
-    if (slots > this.capacity) this.#growTo(Math.ceil(slots / SLOTS_MIN) * SLOTS_MIN);
+  /**
+   * Into an empty table, at once: what stands in `slots` of `other`, in that order, but for the states. Looks at no address, and
+   * doesn't grow step by step: arrays that are doubled again and again make V8 collect the whole heap each time.
+   */
+  fill(other: SlotColumns<A>, slots: Uint32Array): void {
+    if (this.addresses.length > 0) throw new Error('a table in use is filled');
+    const { length } = slots;
+    if (length > this.capacity) this.#growTo(Math.ceil(length / SLOTS_MIN) * SLOTS_MIN);
+    for (let slot = 0; slot < length; slot += 1) {
+      const from = slots[slot]!;
+      this.addresses.push(other.addresses[from]);
+      this.weights[slot] = other.weights[from]!;
+      this.hashes[slot] = other.hashes[from]!;
+      this.otherHashes[slot] = other.otherHashes[from]!;
+      this.rpw[slot] = other.rpw[from]!;
+      this.leaseCounts[slot] = other.leaseCounts[from]!;
+      this.lastTokens[slot] = other.lastTokens[from]!;
+    }
+    const codes = (column: Uint32Array) => slots.map((from) => column[from]!);
+    this.countryCodes.set(this.countries.acquireAll(other.countries, codes(other.countryCodes)));
+    this.resourceIdsCodes.set(this.resourceIds.acquireAll(other.resourceIds, codes(other.resourceIdsCodes)));
+    this.labelsCodes.set(this.labels.acquireAll(other.labels, codes(other.labelsCodes)));
+    this.#slots.reserve(length);
+    for (let slot = 0; slot < length; slot += 1) this.#slots.add(this.addresses[slot]!.id, slot);
+    this.#asked = undefined;
   }
 
   /** Looks again at all that the address in `slot` says of itself. */
