@@ -25,18 +25,22 @@ export class Dictionary<Value> {
     return code;
   }
 
-  /** The codes of those values that have `codes` in `other`, each used once more: as `acquire`, without a look at any key twice. */
-  acquireAll(other: Dictionary<Value>, codes: Uint32Array): Uint32Array {
+  /**
+   * In `into` the codes of those values that have `codes` in `other`, each used once more: as `acquire`, without a look at
+   * any key twice.
+   */
+  acquireAll(other: Dictionary<Value>, codes: Uint32Array, into: Uint32Array): void {
     const known = new Int32Array(other.codesEnd).fill(UNKNOWN);
-    return codes.map((theirs) => {
-      const ours = known[theirs]!;
+    for (let index = 0; index < codes.length; index += 1) {
+      const theirs = codes[index]!;
+      let ours = known[theirs]!;
       if (ours === UNKNOWN) {
         const { key, value } = other.#entries[theirs]!;
-        return (known[theirs] = this.acquire(key, value));
-      }
-      this.#entries[ours]!.uses += 1;
-      return ours;
-    });
+        ours = this.acquire(key, value);
+        known[theirs] = ours;
+      } else this.#entries[ours]!.uses += 1;
+      into[index] = ours;
+    }
   }
 
   release(code: number): void {

@@ -1,3 +1,5 @@
+import { arrayWithRoom } from './array-with-room.ts';
+
 /** Where an item keeps what one heap knows it by: a field of the item's own, so that finding it costs nothing. */
 export interface HeapPlace<Item> {
   get(item: Item): number;
@@ -16,7 +18,7 @@ const HANDLES_MIN = 16;
  */
 export class IndexedHeap<Item> {
   /** By handle; undefined where the handle is free. */
-  readonly #items: (Item | undefined)[] = [];
+  #items: (Item | undefined)[] = [];
   /** By handle: its index in the heap. */
   #indexes = new Int32Array(HANDLES_MIN);
   /** By index, as many as there are items. Invariant: `#indexes[#handles[i]]` is `i`. */
@@ -36,12 +38,15 @@ export class IndexedHeap<Item> {
     if (this.#items.length > 0) throw new Error('a heap in use is filled');
     const { length } = items;
     if (length > this.#indexes.length) this.#growTo(length + (length >> 3));
+    this.#items = arrayWithRoom(length);
     for (let index = 0; index < length; index += 1) {
       const item = items[index]!;
-      this.#items.push(item);
+      this.#items[index] = item;
       this.#place.set(item, index);
-      this.#put(index, keys[index]!, index);
+      this.#handles[index] = index;
+      this.#indexes[index] = index;
     }
+    this.#keys.set(keys);
     this.#size = length;
     for (let index = (length >> 1) - 1; index >= 0; index -= 1) this.#siftDown(index);
   }

@@ -1,4 +1,5 @@
 import type { LeaseEnd } from '../../protocol/codes.ts';
+import { arrayWithRoom } from './array-with-room.ts';
 import type { Holder } from './holder.ts';
 import type { Lease, LeaseTerms, Revoking } from './state.ts';
 
@@ -24,7 +25,7 @@ export class LeaseFieldColumns {
   ttlsMs: Int32Array;
   grantedDays: Int32Array;
   flags: Uint8Array;
-  readonly holders: Holder[] = [];
+  holders: Holder[];
   // What few of them have.
   readonly terms = new Map<number, LeaseTerms>();
   readonly revoking = new Map<number, Revoking>();
@@ -41,6 +42,7 @@ export class LeaseFieldColumns {
     this.ttlsMs = new Int32Array(rows);
     this.grantedDays = new Int32Array(rows);
     this.flags = new Uint8Array(rows);
+    this.holders = arrayWithRoom(rows);
   }
 
   /** Into a row that says nothing of any other lease. */
@@ -80,6 +82,9 @@ export class LeaseFieldColumns {
     this.grantedDays = extended(this.grantedDays, new Int32Array(rows));
     this.requests = extended(this.requests, new Float64Array(rows));
     this.flags = extended(this.flags, new Uint8Array(rows));
+    const holders = arrayWithRoom<Holder>(rows);
+    for (let row = 0; row < this.holders.length; row += 1) holders[row] = this.holders[row]!;
+    this.holders = holders;
   }
 }
 

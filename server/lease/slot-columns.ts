@@ -135,22 +135,25 @@ export class SlotColumns<A extends PoolAddress> {
     if (this.addresses.length > 0) throw new Error('a table in use is filled');
     const { length } = slots;
     if (length > this.capacity) this.#growTo(Math.ceil(length / SLOTS_MIN) * SLOTS_MIN);
-    for (let slot = 0; slot < length; slot += 1) {
-      const from = slots[slot]!;
-      this.addresses.push(other.addresses[from]);
-      this.weights[slot] = other.weights[from]!;
-      this.hashes[slot] = other.hashes[from]!;
-      this.otherHashes[slot] = other.otherHashes[from]!;
-      this.rpw[slot] = other.rpw[from]!;
-      this.leaseCounts[slot] = other.leaseCounts[from]!;
-      this.lastTokens[slot] = other.lastTokens[from]!;
-    }
-    const codes = (column: Uint32Array) => slots.map((from) => column[from]!);
-    this.countryCodes.set(this.countries.acquireAll(other.countries, codes(other.countryCodes)));
-    this.resourceIdsCodes.set(this.resourceIds.acquireAll(other.resourceIds, codes(other.resourceIdsCodes)));
-    this.labelsCodes.set(this.labels.acquireAll(other.labels, codes(other.labelsCodes)));
+    gather(this.weights, other.weights, slots);
+    gather(this.hashes, other.hashes, slots);
+    gather(this.otherHashes, other.otherHashes, slots);
+    gather(this.rpw, other.rpw, slots);
+    gather(this.leaseCounts, other.leaseCounts, slots);
+    gather(this.lastTokens, other.lastTokens, slots);
+    const codes = new Uint32Array(length);
+    gather(codes, other.countryCodes, slots);
+    this.countries.acquireAll(other.countries, codes, this.countryCodes);
+    gather(codes, other.resourceIdsCodes, slots);
+    this.resourceIds.acquireAll(other.resourceIds, codes, this.resourceIdsCodes);
+    gather(codes, other.labelsCodes, slots);
+    this.labels.acquireAll(other.labels, codes, this.labelsCodes);
     this.#slots.reserve(length);
-    for (let slot = 0; slot < length; slot += 1) this.#slots.add(this.addresses[slot]!.id, slot);
+    for (let slot = 0; slot < length; slot += 1) {
+      const address = other.addresses[slots[slot]!]!;
+      this.addresses.push(address);
+      this.#slots.add(address.id, slot);
+    }
     this.#asked = undefined;
   }
 
@@ -271,6 +274,11 @@ type Column = Uint8Array | Uint32Array | Float64Array;
 function extended<C extends Column>(larger: C, present: C): C {
   larger.set(present);
   return larger;
+}
+
+/** What stands in `slots` of `from`, in that order. */
+function gather(into: Column, from: Column, slots: Uint32Array): void {
+  for (let slot = 0; slot < slots.length; slot += 1) into[slot] = from[slots[slot]!]!;
 }
 
 /** The hash of an address string that stands in `hashes`. */
