@@ -131,17 +131,17 @@ export class Address implements PoolAddress {
     }
   }
 
-  /** The leases in `rows` from `first` up to `end`, where it has none: a list that grew with them would be copied over and over. */
+  /** Where it has none: those in `rows` from `first` up to `end`. A list that grew with them would be copied over and over. */
   setLeases(rows: LeaseRows, first: number, end: number): void {
     if (this.#row !== NO_ROW) throw new Error(`address ${this.id} has leases already`);
     if (first === end) return;
-    this.addLease(rows.at(first));
+    this.#setFirst(first, rows.resources[first]!, rows.endsAtMs(first));
     if (first + 1 === end) return;
     let length = 0;
     for (let row = first + 1; row < end; row += 1) {
       gathered[length + ROW] = row;
       gathered[length + RESOURCE] = rows.resources[row]!;
-      gathered[length + ENDS] = endsAtMs(rows.at(row));
+      gathered[length + ENDS] = rows.endsAtMs(row);
       length += FIELDS;
     }
     this.#others = gathered.slice(0, length);

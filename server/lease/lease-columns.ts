@@ -216,10 +216,9 @@ export function restoreLeases(state: LeaseState, record: LeasesRecord): void {
     address.setLeases(rows, row, end);
     for (; row < end; row += 1) {
       const resource = serve(state, served, address, rows.resources[row]!);
-      const { session } = holders[heldBy[row - first]!]!;
-      const lease = rows.at(row);
-      countLease(state, lease, resource, session);
-      armLease(state, lease, address, resource, session);
+      const { holder, session } = holders[heldBy[row - first]!]!;
+      countLease(state, { holder, ttlMs: rows.ttlsMs[row]! }, resource, session);
+      if (!state.isReplaying) armLease(state, rows.at(row), address, resource, session);
     }
     // Strategies go by the leases that an address has.
     usageChanged(state, address);

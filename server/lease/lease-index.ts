@@ -44,11 +44,16 @@ export function linkLease(
   }
   address.addLease(lease);
   countLease(state, lease, resource, session);
-  armLease(state, lease, address, resource, session);
+  if (!state.isReplaying) armLease(state, lease, address, resource, session);
 }
 
 /** One more. `session`: of its holder. */
-export function countLease(state: LeaseState, lease: Lease, resource: Resource, session: Session | undefined): void {
+export function countLease(
+  state: LeaseState,
+  lease: Pick<Lease, 'holder' | 'ttlMs'>,
+  resource: Resource,
+  session: Session | undefined,
+): void {
   resource.leaseCount += 1;
   if (session) session.leaseCount += 1;
   const tally = session ? session.tally : tallyFor(state, lease.holder);
@@ -64,7 +69,6 @@ export function armLease(
   resource: Resource,
   session: Session | undefined,
 ): void {
-  if (state.isReplaying) return;
   leasesChanged(state, address, resource);
   reviewLease(state, address, lease);
   armExpiry(state, lease, resource);
@@ -191,7 +195,10 @@ export function armNotice(state: LeaseState, lease: LiveLease, session: Session 
 }
 
 /** When the lease's session, if it isn't renewed, is told that it runs out; undefined: never. */
-export function noticeAtMs({ ttlMs, deadlineMs }: LiveLease, session: Session): number | undefined {
+export function noticeAtMs(
+  { ttlMs, deadlineMs }: Pick<Lease, 'ttlMs' | 'deadlineMs'>,
+  session: Session,
+): number | undefined {
   let noticeMs = session.noticeMs ?? Math.min(NOTICE_DEFAULT_MAX_MS, Math.floor(ttlMs / 3));
   // As far ahead as the lease is long, a notice would answer every renewal: whoever renews by it would never rest.
   if (noticeMs >= ttlMs) noticeMs = Math.floor(ttlMs / 2);
@@ -199,7 +206,7 @@ export function noticeAtMs({ ttlMs, deadlineMs }: LiveLease, session: Session): 
 }
 
 /** A restart prolongs no lease of this process: it ends it. */
-export function countTtl(state: LeaseState, lease: Lease, step: 1 | -1): void {
+export function countTtl(state: LeaseState, lease: Pick<Lease, 'holder' | 'ttlMs'>, step: 1 | -1): void {
   if (isEphemeral(lease)) return;
   state.ttlClasses[31 - Math.clz32(lease.ttlMs)]! += step;
 }

@@ -1,5 +1,6 @@
 import { NOT_IN_HEAP } from './indexed-heap.ts';
 import { extended, LeaseFieldColumns, type LeaseFields, RowLease } from './lease-fields.ts';
+import { endsAtMs } from './state.ts';
 
 const ROWS_MIN = 64;
 
@@ -85,6 +86,12 @@ export class LeaseRows extends LeaseFieldColumns {
 
   has(row: number): boolean {
     return this.tokens[row] !== FREE;
+  }
+
+  /** When the lease in `row` ends. */
+  endsAtMs(row: number): number {
+    const revoking = this.revoking.size > 0 ? this.revoking.get(row) : undefined;
+    return endsAtMs({ deadlineMs: this.deadlinesMs[row]!, revoking });
   }
 
   /** Of a lease that no index has any more. */

@@ -9,7 +9,7 @@ import { armResource, listLeases, noticeAtMs, reviewLeases, sessionOf } from './
 import { statusOfPair, wake } from './pair.ts';
 import { PoolFilling } from './resource-pool.ts';
 import { SlotColumns } from './slot-columns.ts';
-import { endsAtMs, type LeaseState } from './state.ts';
+import type { LeaseState } from './state.ts';
 
 export function beginReplay(state: LeaseState): void {
   state.isReplaying = true;
@@ -77,10 +77,9 @@ function armLeases(state: LeaseState): void {
   const notices = new LeaseHeapFilling(state.leases.size);
   for (let row = 0; row < rows.end; row += 1) {
     if (!rows.has(row)) continue;
-    const lease = rows.at(row);
-    existing(ends, lease.resource).add(row, endsAtMs(lease));
-    const session = sessionOf(state, lease.holder);
-    const noticeMs = session && noticeAtMs(lease, session);
+    existing(ends, rows.resources[row]!).add(row, rows.endsAtMs(row));
+    const session = sessionOf(state, rows.holders[row]!);
+    const noticeMs = session && noticeAtMs({ ttlMs: rows.ttlsMs[row]!, deadlineMs: rows.deadlinesMs[row]! }, session);
     if (noticeMs !== undefined) notices.add(row, noticeMs);
   }
   for (const [id, filling] of ends) existing(state.resources, id).leases.fill(filling);

@@ -78,7 +78,7 @@ export interface Revoking {
 }
 
 /** When the lease ends by itself: at its deadline, or before it by an announced revocation. */
-export function endsAtMs({ deadlineMs, revoking }: Lease): number {
+export function endsAtMs({ deadlineMs, revoking }: Pick<Lease, 'deadlineMs' | 'revoking'>): number {
   return revoking ? Math.min(deadlineMs, revoking.atMs) : deadlineMs;
 }
 
