@@ -99,7 +99,7 @@ describe('where settings come from', () => {
       allowedOrigins: [],
       resourcesMax: 50,
       segmentBytes: 16_777_216,
-      snapshotBytes: 16_777_216,
+      snapshotBytes: 67_108_864,
       snapshotAgeMs: 3_600_000,
       snapshotsKept: 2,
       resourceDefaults: { ttlMinMs: 200, ttlMaxMs: 604_800_000 },

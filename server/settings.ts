@@ -198,8 +198,8 @@ export const SETTINGS = {
   ),
   snapshot_bytes: setting(
     'integer',
-    v.optional(integer(MIB, 64 * GIB), 16 * MIB),
-    'Bytes of deltas between snapshots; fewer where the last one is large',
+    v.optional(integer(MIB, 64 * GIB), 64 * MIB),
+    'Bytes of deltas between snapshots; fewer where a start would take long',
   ),
   snapshot_age_ms: setting(
     'integer',

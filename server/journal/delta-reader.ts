@@ -69,6 +69,7 @@ export class DeltaReader {
   #end: ChainEnd;
   #dataId: Uint8Array | undefined;
   #deltaBytes = 0;
+  #eventBytes = 0;
   #tornTail: TornTail | undefined;
   #lastSegment: LastSegment | undefined;
   #dirtyFilling: DirtyFilling | undefined;
@@ -93,6 +94,10 @@ export class DeltaReader {
   /** Of batches behind the snapshot. */
   get deltaBytes(): number {
     return this.#deltaBytes;
+  }
+
+  get eventBytes(): number {
+    return this.#eventBytes;
   }
 
   get tornTail(): TornTail | undefined {
@@ -180,6 +185,7 @@ export class DeltaReader {
       }
       this.#apply(name, offset, batch.payload, batch.eventCount);
       this.#deltaBytes += endOffset - offset;
+      this.#eventBytes += batch.payload.length;
     }
     const { clockMs, utcMs, epoch } = batch;
     this.#end = { position, batchCrc: crc, epoch, clockMs, utcMs, isCleanStop };

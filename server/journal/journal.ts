@@ -30,6 +30,7 @@ import {
 } from './segment.ts';
 import { readSegmentBatches } from './segment-reader.ts';
 import {
+  type DeltaBytes,
   SNAPSHOT_AGE_MS_DEFAULT,
   SNAPSHOT_BYTES_DEFAULT,
   SnapshotRotation,
@@ -58,7 +59,7 @@ export interface JournalOptions {
   readonly segmentBytes?: number;
   /** Payload bytes of one batch at most; a segment takes two such batches at least. */
   readonly batchBytesMax?: number;
-  /** Bytes of deltas after which a snapshot is made, while the last one is small, … */
+  /** Bytes of deltas after which a snapshot is made, or sooner, where a start would have many events to read, … */
   readonly snapshotBytes?: number;
   /** … or the time, whichever comes first; below 2³¹. */
   readonly snapshotAgeMs?: number;
@@ -116,6 +117,8 @@ export class Journal implements EventLog {
   /** One append is in flight at most, so one buffer is enough. */
   readonly #frame: Buffer;
   #segment: Segment;
+  /** In the present segment. */
+  #eventBytes = 0;
   /** The segment before, giving back what it did not use. */
   #sealing: Promise<void> = Promise.resolve();
   /** Of the last durable event. */
@@ -160,7 +163,7 @@ export class Journal implements EventLog {
       snapshotBytes: options.snapshotBytes ?? SNAPSHOT_BYTES_DEFAULT,
       snapshotAgeMs: options.snapshotAgeMs ?? SNAPSHOT_AGE_MS_DEFAULT,
       snapshotsKept: options.snapshotsKept ?? SNAPSHOTS_KEPT_MIN,
-      sealedBytes: recovered.deltaBytes,
+      sealed: { bytes: recovered.deltaBytes, eventBytes: recovered.eventBytes },
       sealedPosition: recovered.position,
       badSnapshots: recovered.badSnapshots,
       takeSnapshot,
@@ -273,7 +276,8 @@ export class Journal implements EventLog {
     this.#position = lastPositionOf(batch);
     this.#batchCrc = crc;
     this.#storage.written(bytes.length, this.#segment.roomBytes);
-    this.#snapshots.written(this.#segment.usedBytes);
+    this.#eventBytes += batch.payload.length;
+    this.#snapshots.written(this.#segmentBytes);
     onWritten?.(batch.eventCount, bytes.length, clock.nowMs() - startMs);
     return { outcome: 'durable' };
   }
@@ -290,6 +294,10 @@ export class Journal implements EventLog {
     this.#options.onFailure?.(error);
   }
 
+  get #segmentBytes(): DeltaBytes {
+    return { bytes: this.#segment.usedBytes, eventBytes: this.#eventBytes };
+  }
+
   /** Seals the present segment and goes on in the next. Only in turn; on an error nothing more may be written. */
   async #rotate(): Promise<void> {
     const { epoch } = this.#options;
@@ -297,11 +305,13 @@ export class Journal implements EventLog {
       const prepared = await this.#storage.segments.take();
       const header = { dataId: this.#dataId, firstPosition: this.#position + 1, previousCrc: this.#batchCrc, epoch };
       const sealed = this.#segment;
+      const sealedBytes = this.#segmentBytes;
       this.#segment = await placeSegment(this.#options, prepared, header);
       // At most one is being sealed; by the next rotation it is long done.
       await this.#sealing;
       this.#sealing = sealed.seal().catch((error: Error) => this.#stop(error));
-      this.#snapshots.segmentSealed(sealed.usedBytes, this.#position);
+      this.#eventBytes = 0;
+      this.#snapshots.segmentSealed(sealedBytes, this.#position);
     } catch (error) {
       this.#fail(error as Error);
       throw error;

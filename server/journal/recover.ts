@@ -52,6 +52,8 @@ export interface Recovered {
   readonly badSnapshots: readonly string[];
   /** Bytes of batches behind the snapshot. */
   readonly deltaBytes: number;
+  /** Of the events in them. */
+  readonly eventBytes: number;
   /** What the operator should read in the log, a sentence each. */
   readonly notes: readonly string[];
 }
@@ -105,6 +107,7 @@ export async function recover(
     snapshotPosition: base?.position,
     badSnapshots: badSnapshots.map(({ name }) => name),
     deltaBytes: reader.deltaBytes,
+    eventBytes: reader.eventBytes,
     notes,
   };
 }

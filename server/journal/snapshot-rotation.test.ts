@@ -8,30 +8,39 @@ import { NO_REST } from './snapshot-rotation.ts';
 /** The name of a counter, of which a batch and what a snapshot says of it take some 900 KB. */
 const BIG = 'x'.repeat(900_000);
 
-it('a snapshot is due after fewer deltas where the last one is large, and not before a sixteenth of it', async () => {
-  const { dir, run } = await started({ snapshotBytes: 5_000_000 });
+it('a snapshot is due after a quarter as many bytes of events, fewer where the last one is large, and not before a sixteenth of it', async () => {
+  const { dir, run } = await started({ snapshotBytes: 20_000_000 });
   for (let batch = 0; batch < 9; batch += 1) {
     await run.add(`${batch}${BIG}`);
     if (batch === 5) await expect.poll(() => snapshotsIn(dir)).toEqual([snapshotName(6)]);
   }
-  // Behind five megabytes of snapshot, of which a start has read half as much, three are enough.
+  // Of the quarter, five megabytes, those of the snapshot leave half: three are enough.
   await expect.poll(() => snapshotsIn(dir)).toEqual([6, 9].map(snapshotName));
   await run.add(`9${BIG}`);
   await run.journal.snapshotNow();
   expect(await snapshotsIn(dir)).toEqual([9, 10].map(snapshotName));
-  // Now there are nine, which leave nothing of the five: half a megabyte of deltas it is.
+  // Now there are nine, which leave nothing of it: half a megabyte of events it is.
   for (let batch = 0; batch < 5; batch += 1) await run.add(BIG.slice(0, 100_000));
   expect(await snapshotsIn(dir)).toHaveLength(2);
   await run.add(BIG.slice(0, 100_000));
   await expect.poll(() => snapshotsIn(dir)).toEqual([10, 16].map(snapshotName));
 });
 
+it('a snapshot is due by what small batches take of the disk', async () => {
+  // A sector each, of which the event is a small part; what the segment begins with is one more.
+  const { dir, run } = await started({ snapshotBytes: 50 * 512 });
+  for (let batch = 0; batch < 49; batch += 1) await run.add('a');
+  expect(await snapshotsIn(dir)).toEqual([]);
+  await run.add('a');
+  await expect.poll(() => snapshotsIn(dir)).toEqual([snapshotName(50)]);
+});
+
 it('a start begins with the size of the snapshot that it finds', async () => {
-  const { dir, run } = await started({ snapshotBytes: 100_000_000 });
+  const { dir, run } = await started({ snapshotBytes: 400_000_000 });
   for (let batch = 0; batch < 10; batch += 1) await run.add(`${batch}${BIG}`);
   await run.journal.snapshotNow();
   await run.journal.close();
-  const again = await started({ snapshotBytes: 5_000_000 }, dir);
+  const again = await started({ snapshotBytes: 20_000_000 }, dir);
   await again.run.add(BIG);
   await expect.poll(() => snapshotsIn(dir)).toEqual([10, 12].map(snapshotName));
 });
@@ -41,7 +50,7 @@ it('a snapshot rests less and less as deltas pile up behind it, and no more once
   let hurryPercent: Int32Array = new Int32Array(1);
   let goOn = () => undefined as void;
   const { run } = await started({
-    snapshotBytes: 4_000_000,
+    snapshotBytes: 16_000_000,
     takeSnapshot: (request) => {
       hurryPercent = request.hurryPercent;
       seen.push(hurryPercent[0]!);

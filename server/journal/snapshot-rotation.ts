@@ -4,8 +4,9 @@
  * Invariant: two good snapshots (or one, or none, while there aren't more) and every delta since the older of them are
  * in the folder; what is older goes only after the newer is durable in place. So one damaged snapshot costs time, not data.
  *
- * A start reads the newest snapshot and the deltas behind it, which take about twice as long, byte by byte. So the larger the
- * snapshot is, the fewer the deltas after which the next is due: of a million leases a start takes seconds as it is.
+ * One is due by what the deltas take of the disk, and by what a start takes: it reads the newest snapshot and the events
+ * behind it, which take about twice as long, byte by byte. So the larger the snapshot is, the fewer the events after which the
+ * next is due.
  */
 import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
@@ -15,12 +16,14 @@ import { listFolder, type PositionedFile, SNAPSHOT_ROOM_NAME, snapshotName } fro
 import { SNAPSHOTS_KEPT_MIN, snapshotsToKeep } from './retention.ts';
 import type { JournalLog, StorageWatch } from './storage-watch.ts';
 
-export const SNAPSHOT_BYTES_DEFAULT = 16 * 1024 * 1024;
+export const SNAPSHOT_BYTES_DEFAULT = 64 * 1024 * 1024;
 export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
-/** Bytes of a snapshot that a start reads in the time of one byte of deltas. */
-const SNAPSHOT_PER_DELTA_BYTES = 2;
-/** However large the last one is, the next is not due before a delta has been written for so many bytes of it. */
-const SNAPSHOT_BYTES_PER_DUE = 16;
+/** Of `snapshotBytes`: bytes of events that a start may have to read. Full batches have little else, small ones fill a sector each. */
+const START_SHARE = 1 / 4;
+/** Bytes of a snapshot that a start reads in the time of a byte of events. */
+const SNAPSHOT_BYTES_PER_EVENT_BYTE = 2;
+/** Bytes of the last one, however large, for each of which events may ask for the next. */
+const SNAPSHOT_BYTES_PER_DUE_BYTE = 16;
 
 /** Of `hurryPercent`. */
 export const NO_REST = 100;
@@ -47,14 +50,14 @@ export interface SnapshotRotationOptions {
   readonly disk: Disk;
   readonly dir: string;
   readonly scheduler: Scheduler;
-  /** Bytes of deltas after which a snapshot is due, while the last one is small. */
+  /** Bytes of deltas after which a snapshot is due; of events it is less. */
   readonly snapshotBytes: number;
   /** Time after which one is due, whatever was written. */
   readonly snapshotAgeMs: number;
   /** At least SNAPSHOTS_KEPT_MIN. */
   readonly snapshotsKept: number;
-  /** Bytes of sealed deltas since the last snapshot, at the start, … */
-  readonly sealedBytes: number;
+  /** Sealed since the last snapshot, at the start, … */
+  readonly sealed: DeltaBytes;
   /** … and the last position in them. */
   readonly sealedPosition: number;
   /** Names of damaged ones: they count as no generation. */
@@ -68,13 +71,21 @@ export interface SnapshotRotationOptions {
   readonly onFailure: (error: Error) => void;
 }
 
+export interface DeltaBytes {
+  /** On the disk. */
+  readonly bytes: number;
+  /** Of the events alone: a batch of one fills a sector, and is read as soon as another. */
+  readonly eventBytes: number;
+}
+
 export class SnapshotRotation {
   readonly #options: SnapshotRotationOptions;
   readonly #badSnapshots: Set<string>;
   readonly #closing = new AbortController();
-  #sealedBytes: number;
-  /** Those of them that are going into the one that is being made. */
-  #coveredBytes = 0;
+  /** Since the last one, or since the one that is being made. */
+  #sealed: DeltaBytes;
+  /** What that covers: not behind a snapshot again, where it fails. */
+  #covered = NOTHING;
   #sealedPosition: number;
   /** Never two at a time. */
   #running: Promise<void> | undefined;
@@ -98,7 +109,7 @@ export class SnapshotRotation {
   constructor(options: SnapshotRotationOptions) {
     this.#options = options;
     this.#badSnapshots = new Set(options.badSnapshots);
-    this.#sealedBytes = options.sealedBytes;
+    this.#sealed = options.sealed;
     this.#sealedPosition = options.sealedPosition;
     this.#awaitAge();
   }
@@ -113,16 +124,16 @@ export class SnapshotRotation {
     this.startIfDue(lastPosition);
   }
 
-  /** So many bytes are in the segment that is being written. */
-  written(segmentBytes: number): void {
-    const unreadBytes = this.#sealedBytes - this.#coveredBytes + segmentBytes;
-    if (this.#running) this.#hurry(unreadBytes);
-    else if (unreadBytes > this.#dueBytes && !this.#hasFailed) this.#ask();
+  /** So much is in the segment that is being written. */
+  written(segment: DeltaBytes): void {
+    const share = this.#shareOfDue(sum(this.#sealed, segment));
+    if (this.#running) this.#hurry(share);
+    else if (share > 1 && !this.#hasFailed) this.#ask();
   }
 
-  /** `usedBytes` of a segment have been sealed, and `lastPosition` is its last. */
-  segmentSealed(usedBytes: number, lastPosition: number): void {
-    this.#sealedBytes += usedBytes;
+  /** So much of a segment has been sealed, and `lastPosition` is its last. */
+  segmentSealed(segment: DeltaBytes, lastPosition: number): void {
+    this.#sealed = sum(this.#sealed, segment);
     this.startIfDue(lastPosition);
   }
 
@@ -131,9 +142,8 @@ export class SnapshotRotation {
     this.#sealedPosition = lastPosition;
     // A snapshot is what makes room.
     const isUrgent = this.#isRetryDue || this.#options.storage.level !== 'ample';
-    const dueBytes = isUrgent ? 0 : this.#dueBytes;
     const canBegin = this.#options.takeSnapshot && !this.#running && !this.#closing.signal.aborted;
-    if (!canBegin || this.#sealedBytes <= dueBytes) return;
+    if (!canBegin || this.#shareOfDue(this.#sealed) <= (isUrgent ? 0 : 1)) return;
     // Logged where it failed; everything is in place still, and it is tried again.
     this.#start(lastPosition).catch(() => undefined);
   }
@@ -163,16 +173,20 @@ export class SnapshotRotation {
     await this.#running?.catch(() => undefined);
   }
 
-  get #dueBytes(): number {
-    const forShortStart = this.#options.snapshotBytes - this.#newestBytes / SNAPSHOT_PER_DELTA_BYTES;
-    return Math.max(forShortStart, this.#newestBytes / SNAPSHOT_BYTES_PER_DUE);
+  /** More than 1: a snapshot of `deltas` is due. */
+  #shareOfDue({ bytes, eventBytes }: DeltaBytes): number {
+    const { snapshotBytes } = this.#options;
+    const dueEventBytes = Math.max(
+      START_SHARE * snapshotBytes - this.#newestBytes / SNAPSHOT_BYTES_PER_EVENT_BYTE,
+      this.#newestBytes / SNAPSHOT_BYTES_PER_DUE_BYTE,
+    );
+    return Math.max(bytes / snapshotBytes, eventBytes / dueEventBytes);
   }
 
-  /** The one that is made rests less and less, and no more once the next is due. `unreadBytes`: of deltas behind it. */
-  #hurry(unreadBytes: number): void {
+  /** The one that is made rests less and less, and no more once the next is due. */
+  #hurry(shareOfDue: number): void {
     const isFull = this.#options.storage.level !== 'ample';
-    const percent = isFull ? NO_REST : Math.min(NO_REST, (NO_REST * unreadBytes) / this.#dueBytes);
-    Atomics.store(this.#hurryPercent, 0, Math.floor(percent));
+    Atomics.store(this.#hurryPercent, 0, isFull ? NO_REST : Math.floor(NO_REST * Math.min(1, shareOfDue)));
   }
 
   #awaitAge(): void {
@@ -202,11 +216,13 @@ export class SnapshotRotation {
 
   #start(upToPosition: number): Promise<void> {
     this.#makingPosition = upToPosition;
-    this.#coveredBytes = this.#sealedBytes;
+    this.#covered = this.#sealed;
+    this.#sealed = NOTHING;
     this.#hurry(0);
     const taking = this.#take(upToPosition).finally(() => {
       this.#running = undefined;
-      this.#coveredBytes = 0;
+      this.#sealed = sum(this.#sealed, this.#covered);
+      this.#covered = NOTHING;
     });
     this.#running = taking;
     taking.then(
@@ -219,7 +235,7 @@ export class SnapshotRotation {
   /** What was sealed meanwhile may be due by now. With what is not sealed yet, or the next would have to begin far behind. */
   #goOn(): void {
     if (this.#options.storage.level !== 'ample') this.startIfDue(this.#sealedPosition);
-    else if (!this.#running && this.#sealedBytes > this.#dueBytes) this.#ask();
+    else if (!this.#running && this.#shareOfDue(this.#sealed) > 1) this.#ask();
   }
 
   async #take(upToPosition: number): Promise<void> {
@@ -230,8 +246,7 @@ export class SnapshotRotation {
     try {
       await storage.snapshotRoom.lend();
       const bytes = await this.#make(upToPosition);
-      this.#sealedBytes -= this.#coveredBytes;
-      this.#coveredBytes = 0;
+      this.#covered = NOTHING;
       this.#madePosition = upToPosition;
       this.#newestBytes = bytes;
       this.#badSnapshots.delete(name);
@@ -333,4 +348,10 @@ export class SnapshotRotation {
   #isBad({ name }: PositionedFile): boolean {
     return this.#badSnapshots.has(name);
   }
+}
+
+const NOTHING: DeltaBytes = { bytes: 0, eventBytes: 0 };
+
+function sum(one: DeltaBytes, other: DeltaBytes): DeltaBytes {
+  return { bytes: one.bytes + other.bytes, eventBytes: one.eventBytes + other.eventBytes };
 }

@@ -171,7 +171,7 @@ describe('snapshot rotation', () => {
     const made: number[] = [];
     const { takeSnapshot } = snapshotsOf(dir);
     const options: Partial<JournalOptions> = {
-      snapshotBytes: 6_000_000,
+      snapshotBytes: 24_000_000,
       takeSnapshot: (request) => {
         made.push(request.upToPosition);
         return takeSnapshot(request);
@@ -197,7 +197,7 @@ describe('snapshot rotation', () => {
     const { takeSnapshot } = snapshotsOf(dir);
     let attempts = 0;
     const run = await JournalRun.start(dir, {
-      snapshotBytes: 1_000_000,
+      snapshotBytes: 4_000_000,
       log: { info: (_, message) => void messages.push(message), warn: (_, message) => void messages.push(message) },
       takeSnapshot: (request) => {
         attempts += 1;
@@ -250,7 +250,7 @@ describe('snapshot rotation', () => {
       goOn = done;
     });
     const run = await JournalRun.start(dir, {
-      snapshotBytes: 3_000_000,
+      snapshotBytes: 12_000_000,
       takeSnapshot: async (request) => {
         made.push(request.upToPosition);
         await held;

@@ -101,11 +101,13 @@ function encodeColumns(
     else addresses.push(addressId, 1);
   }
   const column = (values: ArrayLike<number>) => encodeNumbers(rows.map((row) => values[row]!));
-  const sparse = <Value, Fields>(values: ReadonlyMap<number, Value>, encode: (value: Value) => Fields) =>
-    rows.flatMap((row, index) => {
+  const sparse = <Value, Fields>(values: ReadonlyMap<number, Value>, encode: (value: Value) => Fields) => {
+    if (values.size === 0) return [];
+    return rows.flatMap((row, index) => {
       const value = values.get(row);
       return value === undefined ? [] : [[index, encode(value)] as const];
     });
+  };
   return [
     'leases',
     VERSIONS.leases,

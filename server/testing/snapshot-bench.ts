@@ -1,6 +1,7 @@
 /**
  * Latency of acquire and release while a snapshot of a million leases is taken, against without: the real coordinator, a
- * load from another process, snapshots made half a minute apart, so that windows with and without alternate in one run.
+ * load from another process, snapshots made half a minute apart, so that windows with and without alternate in one run; at
+ * full load runs alternate, with snapshots one behind the other and with none.
  * Each window with is compared to the one without before it, and the median of these ratios is the figure: a disk that
  * stalls by itself spoils single pairs, and the p99 over all windows. And, as a control, without a snapshot but with a
  * process that does nothing but spin: what any third busy thread does to two cores. A folder in memory (`--dir /dev/shm`)
@@ -19,7 +20,9 @@ import { LeaseFolder, MILLION_LEASES } from './million-leases.ts';
 import type { LoadOptions, Sample } from './request-load.ts';
 
 /** Several in a run, and a pause behind each. */
-const SNAPSHOT_FLAGS = ['--snapshot-age-ms', '30000', '--snapshot-bytes', String(2 ** 36)];
+const SNAPSHOT_FLAGS = ['--snapshot-age-ms', '30000'];
+/** At full load the next one is due when one is made: runs with and without come in turns. */
+const TURNS = 3;
 const NO_SNAPSHOT_FLAGS = ['--snapshot-bytes', String(2 ** 36)];
 /** What the end of a snapshot leaves behind, old files that go among it, belongs to it. */
 const SETTLE_MS = 500;
@@ -74,7 +77,7 @@ async function compare(): Promise<void> {
     const rows: [string, Measured][] = [];
     for (const [name, load] of Object.entries({ [`open, ${values.rate}/s`]: open, closed })) {
       for (const [beside, run] of [
-        ['snapshot', whileSnapshotsAreTaken],
+        ['snapshot', load === open ? whileSnapshotsAreTaken : inTurns],
         ['spinner', whileSpinning],
       ] as const) {
         if (beside === 'spinner' && values['no-spinner']) continue;
@@ -116,6 +119,25 @@ async function whileSnapshotsAreTaken(dir: string, load: Load): Promise<Measured
   const samples = await measured(dir, SNAPSHOT_FLAGS, load, onLine, () => pause(Number(values.seconds) * 1_000));
   // One that wasn't made when the run ended was being taken all the same.
   if (begunMs !== undefined) busy.push({ fromMs: begunMs, toMs: Infinity });
+  return { samples, busy };
+}
+
+async function inTurns(dir: string, load: Load): Promise<Measured> {
+  let samples: Sample[] = [];
+  const busy: Span[] = [];
+  const turn = (flags: readonly string[], onLine: (line: string) => void) =>
+    measured(dir, flags, load, onLine, () => pause((Number(values.seconds) * 1_000) / (2 * TURNS)));
+  for (let pair = 0; pair < TURNS; pair += 1) {
+    const without = await turn(NO_SNAPSHOT_FLAGS, ignore);
+    const fromMs = nowMs();
+    let made = 0;
+    const within = await turn([], (line) => {
+      if (line.includes('"snapshot made"')) made += 1;
+    });
+    samples = samples.concat(without, within);
+    busy.push({ fromMs, toMs: nowMs() });
+    say(`  ${made} snapshots`);
+  }
   return { samples, busy };
 }
 
