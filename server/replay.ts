@@ -74,7 +74,7 @@ function replayingReplica(): Replica {
 }
 
 /** Of a worker's time. A snapshot has all the time there is, as a rule; who looks back waits for the answer. */
-const REST_PER_WORK = { snapshot: 14, past: 1 } as const;
+const REST_PER_WORK = { snapshot: 20, past: 1 } as const;
 
 /** V8 collects young garbage in threads that know no priority: in short pieces, so that no commit waits long behind one. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1 };

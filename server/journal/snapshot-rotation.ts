@@ -183,10 +183,11 @@ export class SnapshotRotation {
     return Math.max(bytes / snapshotBytes, eventBytes / dueEventBytes);
   }
 
-  /** The one that is made rests less and less, and no more once the next is due. */
+  /** The one that is made rests less and less once half as much is there as makes the next due, and then no more. */
   #hurry(shareOfDue: number): void {
     const isFull = this.#options.storage.level !== 'ample';
-    Atomics.store(this.#hurryPercent, 0, isFull ? NO_REST : Math.floor(NO_REST * Math.min(1, shareOfDue)));
+    const share = isFull ? 1 : Math.min(1, Math.max(0, 2 * shareOfDue - 1));
+    Atomics.store(this.#hurryPercent, 0, Math.floor(NO_REST * share));
   }
 
   #awaitAge(): void {

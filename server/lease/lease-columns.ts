@@ -1,6 +1,6 @@
 /**
  * The live leases of a snapshot: of a million that is most of it, and reading it is most of a start. So a record holds
- * thousands of them, as columns, and address after address: whoever reads has each address at hand once, and its leases come
+ * hundreds of them, as columns, and address after address: whoever reads has each address at hand once, and its leases come
  * to lie side by side in memory. The place of each in the order of the tokens, which is the state's, stands with it. Who holds
  * them stands in snapshot-holders.ts.
  */
@@ -18,8 +18,8 @@ import { HolderNumbers, holderCountOf, holdersOf } from './snapshot-holders.ts';
 import { decodeRevoking, decodeTerms, encodeRevoking, encodeTerms } from './snapshot-records.ts';
 import { ensureResource, type LeaseState, type Resource, type Session, sharedHolder } from './state.ts';
 
-/** A record is closed by the address whose leases reach this number: about a millisecond's work. */
-const LEASES_PER_RECORD = 2_048;
+/** A record is closed by the address whose leases reach this number: less than a millisecond's work. */
+const LEASES_PER_RECORD = 512;
 
 type LeasesRecord = RecordOf<'leases'>;
 
