@@ -76,6 +76,9 @@ function replayingReplica(): Replica {
 /** Of a worker's time. A snapshot has all the time there is, as a rule; who looks back waits for the answer. */
 const REST_PER_WORK = { snapshot: 20, past: 1 } as const;
 
+/** Before it rests at all: new code is slow, and a small snapshot is made in that time. */
+const HEAD_START_MS = 100;
+
 /** V8 collects young garbage in threads that know no priority: in short pieces, so that no commit waits long behind one. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1 };
 
@@ -338,6 +341,7 @@ if (!isMainThread && isTask(workerData)) {
   // On Linux that is the niceness of the calling thread alone: where all cores are busy, who waits for a lease goes first.
   setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
   const disk = pacedDisk(blockingDisk, {
+    headStartMs: HEAD_START_MS,
     restPerWork: () => restPerWork(task),
     nowMs: () => performance.now(),
     pause: (ms) => setTimeout<void>(ms),

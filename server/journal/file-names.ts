@@ -57,8 +57,8 @@ export async function listFolder(disk: Disk, dir: string): Promise<FolderListing
 }
 
 /**
- * A snapshot is made once the segment behind it has its name, and no crash takes that away for long: where none is there,
- * somebody has probably removed it. A run that put away an empty one and ended before it made another looks the same.
+ * A snapshot is made once the segment behind it has its name, and no crash takes that away: where none is there, somebody has
+ * removed it.
  */
 export function notesOfNoDelta({ deltas }: FolderListing, snapshotPosition: number): string[] {
   if (deltas.some(({ position }) => position > snapshotPosition)) return [];

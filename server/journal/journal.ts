@@ -101,7 +101,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const prepared = await prepareSegment(disk, dir, 0, segmentBytes);
   if (hasStopped) await removeStopped(disk, dir);
   const header = { dataId, firstPosition: recovered.position + 1, previousCrc: recovered.lastBatchCrc, epoch };
-  const journal = new Journal(options, dataId, await placeSegment(options, prepared, header));
+  const segment = await placeSegment(options, prepared, header, recovered.emptySegment);
+  const journal = new Journal(options, dataId, segment);
   await journal.open();
   return journal;
 }

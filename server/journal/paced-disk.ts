@@ -11,16 +11,21 @@ const REST_MAX_MS = 2_000;
 const TIMER_MS = 1;
 
 export interface Pace {
+  /** So much work at first is not rested for: what is small is soon done. */
+  readonly headStartMs: number;
   /** Time off, as a multiple of the time worked: asked for before each rest. 0: none. */
   readonly restPerWork: () => number;
   readonly nowMs: () => number;
   readonly pause: (ms: number) => Promise<void>;
 }
 
-export function pacedDisk(disk: Disk, { restPerWork, nowMs, pause }: Pace): Disk {
+export function pacedDisk(disk: Disk, { headStartMs, restPerWork, nowMs, pause }: Pace): Disk {
   let sinceMs = nowMs();
+  let aheadMs = headStartMs;
   const restFor = async (workedMs: number) => {
-    const restMs = Math.min(REST_MAX_MS, restPerWork() * workedMs);
+    const unrestedMs = Math.max(0, workedMs - aheadMs);
+    aheadMs -= workedMs - unrestedMs;
+    const restMs = Math.min(REST_MAX_MS, restPerWork() * unrestedMs);
     if (restMs === 0) return 0;
     const beganMs = nowMs();
     await pause(restMs);

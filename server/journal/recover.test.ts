@@ -73,7 +73,7 @@ describe('recovery of a torn tail', () => {
     expect(recovered).toMatchObject({ position: 2, epoch: 2 });
   });
 
-  it('removes a segment in which nothing, or nothing whole, was written, and takes its epoch for used', async () => {
+  it('leaves a segment in which nothing, or nothing whole, was written to the next run, and takes its epoch for used', async () => {
     for (const torn of [false, true]) {
       const { dir } = await twoBatches();
       await JournalRun.start(dir);
@@ -85,7 +85,10 @@ describe('recovery of a torn tail', () => {
       expect(recovered.position).toBe(1 + LAST_BATCH_EVENTS);
       expect(recovered.epoch).toBe(2);
       expect(recovered.cutTail?.bytes).toBe(torn ? 10 : undefined);
-      expect(await readdir(dir)).toEqual([deltaName(1)]);
+      expect(await readdir(dir)).toEqual([deltaName(1), deltaName(2 + LAST_BATCH_EVENTS)]);
+      const next = await JournalRun.start(dir);
+      await next.add('c');
+      expect((await recovering(dir)).recovered).toMatchObject({ position: 2 + LAST_BATCH_EVENTS, epoch: 3, notes: [] });
     }
   });
 

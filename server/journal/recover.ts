@@ -2,7 +2,8 @@
  * From files to state: the newest good snapshot, then the deltas behind it. The same code serves the coordinator's
  * start, the snapshot worker and the offline tools.
  *
- * What a crash can leave is put right: the torn end of the last segment, a segment without a batch, temporary files.
+ * What a crash can leave is put right: the torn end of the last segment, temporary files. A last segment without a batch stays
+ * until the next run's first takes its name: a folder that had none would look as if somebody had taken it away.
  * Whatever else is wrong is damage, and then nothing is written: see DeltaReader for the rules.
  */
 import { join } from 'node:path';
@@ -50,6 +51,8 @@ export interface Recovered {
   readonly snapshotPosition: number | undefined;
   /** Newer snapshots that were damaged. They count as no generation. */
   readonly badSnapshots: readonly string[];
+  /** Name of the last segment, where no batch is in it. */
+  readonly emptySegment: string | undefined;
   /** Bytes of batches behind the snapshot. */
   readonly deltaBytes: number;
   /** Of the events in them. */
@@ -106,6 +109,7 @@ export async function recover(
     ...(tornTail ? { cutTail: tornTail } : {}),
     snapshotPosition: base?.position,
     badSnapshots: badSnapshots.map(({ name }) => name),
+    emptySegment: reader.lastSegment?.isEmpty ? reader.lastSegment.name : undefined,
     deltaBytes: reader.deltaBytes,
     eventBytes: reader.eventBytes,
     notes,
@@ -168,9 +172,8 @@ async function settle(
 ): Promise<void> {
   for (const name of temporaries) await disk.remove(join(dir, name));
   const last = reader.lastSegment;
-  if (last?.isEmpty) await disk.remove(join(dir, last.name));
   // Behind the file `stopped` it is durable as it stands; the mark inside alone may have been read from memory.
-  else if (last && !hasStopped) await writeAnew(disk, dir, last.name, last.goodBytes);
+  if (last && !hasStopped) await writeAnew(disk, dir, last.name, last.goodBytes);
   await disk.syncFolder(dir);
 }
 

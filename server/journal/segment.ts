@@ -54,16 +54,21 @@ export async function discardSegment(disk: Disk, prepared: PreparedSegment): Pro
   await disk.remove(prepared.path);
 }
 
-/** Gives a prepared segment its header, then its name, each durable before the next step. */
+/**
+ * Gives a prepared segment its header, then its name, each durable before the next step. `emptySegment`: name of one without a
+ * batch, which may have to give way.
+ */
 export async function placeSegment(
   { disk, dir, scheduler }: { readonly disk: Disk; readonly dir: string; readonly scheduler: Scheduler },
   prepared: PreparedSegment,
   header: DeltaHeader,
+  emptySegment?: string,
 ): Promise<Segment> {
   const name = deltaName(header.firstPosition);
   // A rename would replace it without a word, and with it what may be the only copy of acknowledged events.
   const names = await onceThereAreDescriptors(scheduler, () => disk.list(dir));
-  if (names.includes(name)) throw new Error(`${name} exists: was the folder recovered before this run?`);
+  if (name !== emptySegment && names.includes(name))
+    throw new Error(`${name} exists: was the folder recovered before this run?`);
   await prepared.file.write(encodeDeltaHeader(header), 0);
   await disk.rename(prepared.path, join(dir, name));
   await onceThereAreDescriptors(scheduler, () => disk.syncFolder(dir));
