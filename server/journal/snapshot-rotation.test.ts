@@ -1,8 +1,11 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
-import { snapshotName } from './file-names.ts';
+import { counterReplica, JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
+import { nodeDisk } from './disk.ts';
+import { deltaName, snapshotName } from './file-names.ts';
 import type { JournalOptions } from './journal.ts';
+import { recover } from './recover.ts';
 import { NO_REST } from './snapshot-rotation.ts';
 
 /** The name of a counter, of which a batch and what a snapshot says of it take some 900 KB. */
@@ -69,6 +72,27 @@ it('a snapshot rests less and less as deltas pile up behind it, and no more once
   goOn();
   expect(await taking).toBe('enough');
   expect(seen).toEqual([0, 0, 0, 35, 80, NO_REST, NO_REST]);
+});
+
+it('a snapshot that a crash has left without its deltas is not one to look back from, and takes no place of one that is', async () => {
+  // Deltas of two batches take three sectors: two of them are more than may lie between two snapshots.
+  const options = { snapshotBytes: 1_800, snapshotsKept: 5 };
+  const { dir, run } = await started(options);
+  for (let made = 0; made < 4; made += 1) {
+    await run.add('a');
+    await run.add('b');
+    await run.journal.snapshotNow();
+  }
+  await run.journal.close();
+  // As a crash between two removals leaves it.
+  await rm(join(dir, deltaName(1)));
+  await rm(join(dir, deltaName(3)));
+  const again = await started(options, dir);
+  for (let made = 0; made < 2; made += 1) {
+    await again.run.add('a');
+    await again.run.journal.snapshotNow();
+    expect(await recover(nodeDisk, dir, counterReplica(), { cut: false, upTo: 5 })).toMatchObject({ position: 5 });
+  }
 });
 
 /** Two snapshots are kept. */

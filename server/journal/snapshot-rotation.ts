@@ -306,16 +306,23 @@ export class SnapshotRotation {
 
   /** Resolves to the bytes of one that was kept as room for the next. */
   async #removeOld(): Promise<number> {
-    const { disk, dir, storage, snapshotsKept, log } = this.#options;
+    const { disk, dir, storage, snapshotBytes, snapshotsKept, log } = this.#options;
     const { deltas, snapshots } = await listFolder(disk, dir);
     // On a disk that is nearly full, going on comes before looking back.
     const count = storage.level === 'ample' ? snapshotsKept : SNAPSHOTS_KEPT_MIN;
-    const kept = await this.#toKeep(deltas, snapshots, count);
+    // One from which no delta leads on is left over from a removal that a crash cut short: it counts as no generation either.
+    const isWhole = ({ position }: PositionedFile) => deltas.some((delta) => delta.position <= position + 1);
+    const good = snapshots.filter((snapshot) => !this.#badSnapshots.has(snapshot.name) && isWhole(snapshot));
+    const kept = snapshotsToKeep(good, {
+      count,
+      spanBytes: snapshotBytes,
+      bytesBetween: await this.#deltaBytesBetween(deltas, good),
+    });
     // As long as there are fewer, what was before the first is kept, too.
     const keptFrom = kept.length < count ? 0 : kept[0]!.position;
     // A damaged one goes once it is older than all that are kept: until then it tells what was there.
     const oldSnapshots = snapshots.filter(
-      (snapshot) => !kept.includes(snapshot) && (snapshot.position < keptFrom || !this.#isBad(snapshot)),
+      (snapshot) => !kept.includes(snapshot) && (snapshot.position < keptFrom || good.includes(snapshot)),
     );
     // A delta is covered where its successor begins no later than right behind the snapshot.
     const oldDeltas = deltas.filter((_, index) => (deltas[index + 1]?.position ?? Infinity) <= keptFrom + 1);
@@ -333,21 +340,19 @@ export class SnapshotRotation {
     return recycledBytes;
   }
 
-  async #toKeep(deltas: readonly PositionedFile[], snapshots: readonly PositionedFile[], count: number) {
-    const { disk, dir, snapshotBytes } = this.#options;
-    const sizesBytes: number[] = [];
-    for (const { name } of deltas) sizesBytes.push(await sizeOf(disk, join(dir, name)));
-    const bytesBetween = (fromPosition: number, toPosition: number) =>
-      sizesBytes.reduce((sum, bytes, index) => {
-        const { position } = deltas[index]!;
-        return position > fromPosition && position <= toPosition ? sum + bytes : sum;
-      }, 0);
-    const good = snapshots.filter((snapshot) => !this.#isBad(snapshot));
-    return snapshotsToKeep(good, { count, spanBytes: snapshotBytes, bytesBetween });
-  }
-
-  #isBad({ name }: PositionedFile): boolean {
-    return this.#badSnapshots.has(name);
+  /** Of the deltas from one of `snapshots` to another, by their positions. */
+  async #deltaBytesBetween(deltas: readonly PositionedFile[], snapshots: readonly PositionedFile[]) {
+    const { disk, dir } = this.#options;
+    const bytesUpTo = new Map<number, number>();
+    let bytes = 0;
+    let index = 0;
+    for (const { position } of snapshots) {
+      for (; index < deltas.length && deltas[index]!.position <= position; index += 1) {
+        bytes += await sizeOf(disk, join(dir, deltas[index]!.name));
+      }
+      bytesUpTo.set(position, bytes);
+    }
+    return (fromPosition: number, toPosition: number) => bytesUpTo.get(toPosition)! - bytesUpTo.get(fromPosition)!;
   }
 }
 

@@ -175,6 +175,7 @@ async function timeToReady(dir: string): Promise<number> {
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  process.once('exit', () => child.kill('SIGKILL'));
   const exited = new Promise((done) => child.once('close', done));
   let readyMs: number | undefined;
   for await (const line of createInterface(child.stdout)) {
