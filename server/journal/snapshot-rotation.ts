@@ -176,17 +176,19 @@ export class SnapshotRotation {
   /** More than 1: a snapshot of `deltas` is due. */
   #shareOfDue({ bytes, eventBytes }: DeltaBytes): number {
     const { snapshotBytes } = this.#options;
-    const dueEventBytes = Math.max(
-      START_SHARE * snapshotBytes - this.#newestBytes / SNAPSHOT_BYTES_PER_EVENT_BYTE,
-      this.#newestBytes / SNAPSHOT_BYTES_PER_DUE_BYTE,
-    );
-    return Math.max(bytes / snapshotBytes, eventBytes / dueEventBytes);
+    const least = this.#newestBytes / SNAPSHOT_BYTES_PER_DUE_BYTE;
+    const dueEventBytes = START_SHARE * snapshotBytes - this.#newestBytes / SNAPSHOT_BYTES_PER_EVENT_BYTE;
+    return Math.max(bytes / Math.max(snapshotBytes, least), eventBytes / Math.max(dueEventBytes, least));
   }
 
-  /** The one that is made rests less and less once half as much is there as makes the next due, and then no more. */
+  /**
+   * The one that is made rests less and less once half as much is there as makes the next due, and then no more. So it does where
+   * what goes into it had piled up: each of several runs in a row may have ended before it had one.
+   */
   #hurry(shareOfDue: number): void {
     const isFull = this.#options.storage.level !== 'ample';
-    const share = isFull ? 1 : Math.min(1, Math.max(0, 2 * shareOfDue - 1));
+    const most = Math.max(shareOfDue, this.#shareOfDue(this.#covered) - 1);
+    const share = isFull ? 1 : Math.min(1, Math.max(0, 2 * most - 1));
     Atomics.store(this.#hurryPercent, 0, Math.floor(NO_REST * share));
   }
 

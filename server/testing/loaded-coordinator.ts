@@ -61,17 +61,23 @@ export class LoadedCoordinator {
     });
   }
 
-  /** Ends the load, then the coordinator. SIGKILL: the coordinator first, in the middle of the load. */
+  /** Ends the load, then the coordinator. SIGKILL: the coordinator first, in the middle of the load. Rejects where one had ended. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const hadEnded = [this.#coordinator, this.#load].some(hasEnded);
     if (signal === 'SIGKILL') this.#coordinator.kill(signal);
     this.#load.kill('SIGKILL');
     this.#coordinator.kill(signal);
     await ended(this.#coordinator);
+    if (hadEnded) throw new Error('the coordinator, or the load, ended early');
   }
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 export async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await new Promise((done) => child.once('close', done));
+  if (!hasEnded(child)) await new Promise((done) => child.once('close', done));
 }
 
 if (process.argv[1] === SELF && process.argv[2] === LOAD) {

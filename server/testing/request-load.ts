@@ -40,6 +40,9 @@ class LoadSession {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
+    socket.on('close', () => {
+      throw new Error('the coordinator has gone');
+    });
     socket.on('message', (data: Buffer) => {
       const decoded = msgpackCodec.decode(data);
       if (!decoded.ok) throw new Error('an answer that is no frame');

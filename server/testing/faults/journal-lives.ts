@@ -6,6 +6,7 @@ import { Replica } from '../../coordinator/replica.ts';
 import { buildSnapshot } from '../../journal/build-snapshot.ts';
 import { type Journal, type JournalOptions, openJournal } from '../../journal/journal.ts';
 import { type Recovered, recover } from '../../journal/recover.ts';
+import { SNAPSHOTS_KEPT_MIN } from '../../journal/retention.ts';
 import { Random } from '../simulation/random.ts';
 import { beginning, type Facts, type HistoryPlace, type Life, placeOf, stateText } from './journal-history.ts';
 import { counterLoad, type JournalLoad, type LoadBatch, leaseLoad, STILL_UTC_MS } from './journal-load.ts';
@@ -178,6 +179,8 @@ class LivesRecorder {
       ...journalOptions(disk, recovered, () => this.#nowMs),
       segmentBytes: this.#segmentBytes,
       snapshotBytes: this.#snapshotBytes,
+      // Few look back: most bugs show where the oldest files go.
+      snapshotsKept: SNAPSHOTS_KEPT_MIN + (this.#snapshotBytes % 4 === 0 ? 2 : 0),
       takeSnapshot: ({ upToPosition }) => buildSnapshot(disk, DIR, new Replica([this.#load.domain]), upToPosition),
     });
   }
