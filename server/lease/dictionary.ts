@@ -1,4 +1,6 @@
 const UNKNOWN = -1;
+/** Codes of another one for each that is acquired of it, beyond which no table of them all is made. */
+const KNOWN_PER_CODE_MAX = 16;
 
 /** Small integers for values that many share. A value that nobody uses any more gives its integer back. */
 export class Dictionary<Value> {
@@ -30,6 +32,14 @@ export class Dictionary<Value> {
    * any key twice.
    */
   acquireAll(other: Dictionary<Value>, codes: Uint32Array, into: Uint32Array): void {
+    // As long as all that `other` has: for few of many values that would cost more than to look at each key.
+    if (codes.length < other.codesEnd / KNOWN_PER_CODE_MAX) {
+      for (let index = 0; index < codes.length; index += 1) {
+        const { key, value } = other.#entries[codes[index]!]!;
+        into[index] = this.acquire(key, value);
+      }
+      return;
+    }
     const known = new Int32Array(other.codesEnd).fill(UNKNOWN);
     for (let index = 0; index < codes.length; index += 1) {
       const theirs = codes[index]!;
