@@ -168,7 +168,9 @@ function columnsOf(record: LeasesRecord, knownHolders: number) {
     throw new Error('a TTL, a day or the flags of a lease are no such thing');
   }
   const holderCount = holderCountOf(record, knownHolders);
-  if (columns.heldBy.some((index) => !(index < holderCount))) throw new Error('a lease has no holder');
+  const isHolder = (index: number) => index >= 0 && index < holderCount;
+  if (columns.heldBy instanceof Float64Array || !columns.heldBy.every(isHolder))
+    throw new Error('a lease has no holder');
   for (const sparse of [record[15], record[16], record[17]]) {
     for (const [index] of sparse) {
       if (!(index in tokens)) throw new Error(`something is said of lease ${index} of ${tokens.length}`);
@@ -182,8 +184,11 @@ function addressIdsOf(addresses: ArrayLike<number>, count: number): Float64Array
   const ids = new Float64Array(count);
   let index = 0;
   for (let run = 0; run < addresses.length; run += 2) {
-    ids.fill(addresses[run]!, index, index + addresses[run + 1]!);
-    index += addresses[run + 1]!;
+    const [id, leases] = [addresses[run]!, addresses[run + 1]!];
+    // Two that make up for each other would be taken for leases that aren't there, however many.
+    if (!(Number.isInteger(leases) && leases >= 0)) throw new Error(`address ${id} has ${leases} leases`);
+    ids.fill(id, index, index + leases);
+    index += leases;
   }
   if (index !== count) throw new Error(`${index} of ${count} leases have an address`);
   return ids;

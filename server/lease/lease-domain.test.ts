@@ -133,6 +133,8 @@ describe('a snapshot', () => {
     ["a fact of a lease that it hasn't", 16, [[10, ['operator', 1_500, false]]], 'something is said of lease 10 of 10'],
     ['a TTL beyond 32 bits', 10, encodeNumbers(Array.from({ length: 10 }, () => 2 ** 31)), 'a TTL, a day or the flags'],
     ['a holder that it lacks', 8, encodeNumbers(Array.from({ length: 10 }, () => 1)), 'has no holder'],
+    ['a holder before the first', 8, encodeNumbers(Array.from({ length: 10 }, () => -1)), 'has no holder'],
+    ['fewer than no leases on an address', 3, encodeNumbers([1, 11, 2, -1]), 'address 2 has -1 leases'],
     ['a column that is too short', 9, encodeNumbers([1]), '10 leases have 1 requestIds'],
     ['leases on no address', 3, encodeNumbers([1, 1]), '1 of 10 leases have an address'],
     ["tokens that don't rise by their ranks", 5, encodeNumbers([1, 0, 2, 3, 4, 5, 6, 7, 8, 9]), 'comes after'],
