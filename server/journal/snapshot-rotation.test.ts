@@ -6,7 +6,7 @@ import { nodeDisk } from './disk.ts';
 import { deltaName, snapshotName } from './file-names.ts';
 import type { JournalOptions } from './journal.ts';
 import { recover } from './recover.ts';
-import { NO_REST } from './snapshot-rotation.ts';
+import { NO_REST, type SnapshotRequest, type TakeSnapshot } from './snapshot-rotation.ts';
 
 /** The name of a counter, of which a batch and what a snapshot says of it take some 900 KB. */
 const BIG = 'x'.repeat(900_000);
@@ -48,30 +48,34 @@ it('a start begins with the size of the snapshot that it finds', async () => {
   await expect.poll(() => snapshotsIn(dir)).toEqual([10, 12].map(snapshotName));
 });
 
-it('a snapshot rests less and less as deltas pile up behind it, and no more once the next is due', async () => {
-  const seen: number[] = [];
-  let hurryPercent: Int32Array = new Int32Array(1);
-  let goOn = () => undefined as void;
-  const { run } = await started({
-    snapshotBytes: 16_000_000,
-    takeSnapshot: (request) => {
-      hurryPercent = request.hurryPercent;
-      seen.push(hurryPercent[0]!);
-      return new Promise((_, reject) => {
-        goOn = () => reject(new Error('enough'));
-      });
-    },
-  });
+it('a snapshot rests less and less as events pile up behind it, and no more at a thirty-second of `snapshotBytes`', async () => {
+  const { requests, fail, takeSnapshot } = heldSnapshots();
+  const { run } = await started({ snapshotBytes: 128_000_000, takeSnapshot });
   await run.add('a');
   const taking = run.journal.snapshotNow().catch((error: Error) => error.message);
-  await expect.poll(() => seen).toEqual([0]);
+  await expect.poll(() => requests).toHaveLength(1);
+  const seen = [requests[0]!.hurryPercent[0]];
   for (let batch = 0; batch < 6; batch += 1) {
     await run.add(BIG);
-    seen.push(hurryPercent[0]!);
+    seen.push(requests[0]!.hurryPercent[0]);
   }
-  goOn();
+  fail();
   expect(await taking).toBe('enough');
   expect(seen).toEqual([0, 0, 0, 35, 80, NO_REST, NO_REST]);
+});
+
+it('a snapshot of what had piled up before, twice as much as makes one due, does not rest', async () => {
+  const { requests, begunWith, fail, takeSnapshot } = heldSnapshots();
+  const { run } = await started({ snapshotBytes: 4_000_000, takeSnapshot });
+  for (const batches of [1, 2]) {
+    for (let batch = 0; batch < batches; batch += 1) await run.add(BIG);
+    const taking = run.journal.snapshotNow().catch((error: Error) => error.message);
+    await expect.poll(() => requests).toHaveLength(batches);
+    fail();
+    // No other is asked for by what comes behind it, for as long as that is waited for.
+    expect(await taking).toBe('enough');
+  }
+  expect(begunWith).toEqual([0, NO_REST]);
 });
 
 it('a snapshot that a crash has left without its deltas is not one to look back from, and takes no place of one that is', async () => {
@@ -94,6 +98,22 @@ it('a snapshot that a crash has left without its deltas is not one to look back 
     expect(await recover(nodeDisk, dir, counterReplica(), { cut: false, upTo: 5 })).toMatchObject({ position: 5 });
   }
 });
+
+/** Snapshots that are not made, and fail when they are told to. */
+function heldSnapshots() {
+  const requests: SnapshotRequest[] = [];
+  /** The `hurryPercent` of each. */
+  const begunWith: number[] = [];
+  let fail = () => undefined as void;
+  const takeSnapshot: TakeSnapshot = (request) => {
+    requests.push(request);
+    begunWith.push(request.hurryPercent[0]!);
+    return new Promise((_, reject) => {
+      fail = () => reject(new Error('enough'));
+    });
+  };
+  return { requests, begunWith, fail: () => fail(), takeSnapshot };
+}
 
 /** Two snapshots are kept. */
 async function started(options: Partial<JournalOptions>, dir?: string) {

@@ -24,6 +24,8 @@ const START_SHARE = 1 / 4;
 const SNAPSHOT_BYTES_PER_EVENT_BYTE = 2;
 /** Bytes of the last one, however large, for each of which events may ask for the next. */
 const SNAPSHOT_BYTES_PER_DUE_BYTE = 16;
+/** Of `snapshotBytes`: bytes of events behind a snapshot that is made, at which it rests no more. What it is of has grown meanwhile. */
+const HURRY_SHARE = 1 / 32;
 
 /** Of `hurryPercent`. */
 export const NO_REST = 100;
@@ -126,9 +128,9 @@ export class SnapshotRotation {
 
   /** So much is in the segment that is being written. */
   written(segment: DeltaBytes): void {
-    const share = this.#shareOfDue(sum(this.#sealed, segment));
-    if (this.#running) this.#hurry(share);
-    else if (share > 1 && !this.#hasFailed) this.#ask();
+    const deltas = sum(this.#sealed, segment);
+    if (this.#running) this.#hurry(deltas);
+    else if (this.#shareOfDue(deltas) > 1 && !this.#hasFailed) this.#ask();
   }
 
   /** So much of a segment has been sealed, and `lastPosition` is its last. */
@@ -150,7 +152,7 @@ export class SnapshotRotation {
 
   /** There is less room than before: what is sealed may go earlier than its size or age say. */
   roomChanged(): void {
-    this.#hurry(0);
+    this.#hurry(NOTHING);
     this.startIfDue(this.#sealedPosition);
   }
 
@@ -176,18 +178,22 @@ export class SnapshotRotation {
   /** More than 1: a snapshot of `deltas` is due. */
   #shareOfDue({ bytes, eventBytes }: DeltaBytes): number {
     const { snapshotBytes } = this.#options;
-    const least = this.#newestBytes / SNAPSHOT_BYTES_PER_DUE_BYTE;
     const dueEventBytes = START_SHARE * snapshotBytes - this.#newestBytes / SNAPSHOT_BYTES_PER_EVENT_BYTE;
-    return Math.max(bytes / Math.max(snapshotBytes, least), eventBytes / Math.max(dueEventBytes, least));
+    return Math.max(bytes / this.#atLeast(snapshotBytes), eventBytes / this.#atLeast(dueEventBytes));
+  }
+
+  #atLeast(bytes: number): number {
+    return Math.max(bytes, this.#newestBytes / SNAPSHOT_BYTES_PER_DUE_BYTE);
   }
 
   /**
-   * The one that is made rests less and less once half as much is there as makes the next due, and then no more. So it does where
-   * what goes into it had piled up: each of several runs in a row may have ended before it had one.
+   * The one that is made rests less and less as `deltas` pile up behind it, and then no more. So it does where what goes into
+   * it had piled up: each of several runs in a row may have ended before it had one.
    */
-  #hurry(shareOfDue: number): void {
+  #hurry(deltas: DeltaBytes): void {
     const isFull = this.#options.storage.level !== 'ample';
-    const most = Math.max(shareOfDue, this.#shareOfDue(this.#covered) - 1);
+    const piled = deltas.eventBytes / this.#atLeast(HURRY_SHARE * this.#options.snapshotBytes);
+    const most = Math.max(piled, this.#shareOfDue(deltas), this.#shareOfDue(this.#covered) - 1);
     const share = isFull ? 1 : Math.min(1, Math.max(0, 2 * most - 1));
     Atomics.store(this.#hurryPercent, 0, Math.floor(NO_REST * share));
   }
@@ -221,7 +227,7 @@ export class SnapshotRotation {
     this.#makingPosition = upToPosition;
     this.#covered = this.#sealed;
     this.#sealed = NOTHING;
-    this.#hurry(0);
+    this.#hurry(NOTHING);
     const taking = this.#take(upToPosition).finally(() => {
       this.#running = undefined;
       this.#sealed = sum(this.#sealed, this.#covered);
