@@ -22,7 +22,7 @@ import {
   sectorEnd,
 } from './batch.ts';
 import { type Disk, readWhole } from './disk.ts';
-import { CorruptJournalError } from './errors.ts';
+import { CorruptJournalError, recordsError } from './errors.ts';
 import { type DeltaHeader, decodeDeltaHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
 import type { PositionedFile } from './file-names.ts';
 import { unpackValues } from './msgpack.ts';
@@ -202,8 +202,12 @@ export class DeltaReader {
     if (records.length !== eventCount) {
       throw new CorruptJournalError(name, offset, `it holds ${records.length} events, not ${eventCount}`);
     }
-    for (const record of records as EventRecord[]) {
-      if (record[0] !== COORDINATOR_DOMAIN) this.#replica.apply(record);
+    try {
+      for (const record of records as EventRecord[]) {
+        if (record[0] !== COORDINATOR_DOMAIN) this.#replica.apply(record);
+      }
+    } catch (error) {
+      throw recordsError(name, offset, "its events can't be applied", error);
     }
   }
 

@@ -1,11 +1,13 @@
+import { NewerDataError } from '../coordinator/domain.ts';
+
 /** The journal holds damage that no crash leaves behind. Nothing was changed; only an explicit repair may go on. */
 export class CorruptJournalError extends Error {
   override readonly name = 'CorruptJournalError';
   readonly file: string;
   readonly offset: number;
 
-  constructor(file: string, offset: number, reason: string) {
-    super(`${file} is corrupt at byte ${offset}: ${reason}`);
+  constructor(file: string, offset: number, reason: string, options?: ErrorOptions) {
+    super(`${file} is corrupt at byte ${offset}: ${reason}`, options);
     this.file = file;
     this.offset = offset;
   }
@@ -18,4 +20,10 @@ export class UnknownFormatError extends Error {
   constructor(file: string, formatVersion: number) {
     super(`${file} has format version ${formatVersion}: was it written by a newer version?`);
   }
+}
+
+/** What the domains throw at the records of a sound batch or chunk, with its place. Records of a newer version are no damage. */
+export function recordsError(file: string, offset: number, problem: string, error: unknown): Error {
+  if (error instanceof NewerDataError) return error;
+  return new CorruptJournalError(file, offset, `${problem}: ${(error as Error).message}`, { cause: error });
 }

@@ -2,6 +2,9 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { NewerDataError } from '../coordinator/domain.ts';
+import { Replica } from '../coordinator/replica.ts';
+import { counterDomain } from '../testing/counter-domain.ts';
 import { counterReplica, countersOf, JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
 import { realScheduler } from '../testing/real-scheduler.ts';
 import { buildSnapshot } from './build-snapshot.ts';
@@ -69,6 +72,29 @@ describe('snapshot', () => {
     const { counters, recovered } = await recovering(dir);
     expect(counters).toEqual({ a: [3, 3] });
     expect(recovered.badSnapshots).toEqual([snapshotName(3)]);
+  });
+
+  it('of which a domain takes no record, though all is sound, is refused with its place, as events are', async () => {
+    const dir = await temporaryFolder();
+    const run = await JournalRun.start(dir, snapshotsOf(dir));
+    await run.add('a', 3);
+    await run.journal.snapshotNow();
+    await run.add('b');
+    const refusing = (part: Partial<typeof counterDomain>) =>
+      recover(nodeDisk, dir, new Replica([{ ...counterDomain, ...part }]), { cut: false });
+    const refuse = () => {
+      throw new Error('a counter too many');
+    };
+    await expect(refusing({ restore: refuse })).rejects.toThrow(
+      `${snapshotName(3)} is corrupt at byte ${HEADER_BYTES}: its records can't be restored: a counter too many`,
+    );
+    await expect(refusing({ apply: refuse })).rejects.toThrow(
+      `${deltaName(4)} is corrupt at byte 512: its events can't be applied: a counter too many`,
+    );
+    const isNewer = () => {
+      throw new NewerDataError('counter');
+    };
+    await expect(refusing({ restore: isNewer })).rejects.toThrow(NewerDataError);
   });
 
   it('that is damaged is passed over for the one before it, never for less than was there', async () => {

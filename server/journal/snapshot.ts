@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { SnapshotRecord } from '../coordinator/replica.ts';
 import { type Disk, type DiskFile, isDiskFailure } from './disk.ts';
+import { recordsError } from './errors.ts';
 import { decodeSnapshotHeader, encodeSnapshotHeader, HEADER_BYTES, type SnapshotHeader } from './file-header.ts';
 import { SNAPSHOT_ROOM_NAME, snapshotName } from './file-names.ts';
 import { packValue, unpackValues } from './msgpack.ts';
@@ -116,7 +117,10 @@ export function checkSnapshot(disk: Disk, dir: string, name: string, position: n
   return readChunks(disk, dir, name, position, () => undefined);
 }
 
-/** Gives the records of a snapshot to `restore`, in their order. */
+/**
+ * Gives the records of a snapshot to `restore`, in their order. What that throws is rejected with, as recordsError says: the
+ * whole need not be good then.
+ */
 export async function readSnapshot(
   disk: Disk,
   dir: string,
@@ -124,8 +128,12 @@ export async function readSnapshot(
   position: number,
   restore: (record: SnapshotRecord) => void,
 ): Promise<SnapshotCheck> {
-  return readChunks(disk, dir, name, position, (payload) => {
-    for (const record of unpackValues(payload)) restore(record as SnapshotRecord);
+  return readChunks(disk, dir, name, position, (payload, offset) => {
+    try {
+      for (const record of unpackValues(payload)) restore(record as SnapshotRecord);
+    } catch (error) {
+      throw recordsError(name, offset, "its records can't be restored", error);
+    }
   });
 }
 
@@ -135,13 +143,13 @@ async function readChunks(
   dir: string,
   name: string,
   position: number,
-  take: (payload: Buffer) => void,
+  take: (payload: Buffer, offset: number) => void,
 ): Promise<SnapshotCheck> {
   let header: SnapshotHeader | undefined;
   for await (const part of scanSnapshot(disk, dir, name, position)) {
     if (part.type === 'fault') return { good: false, offset: part.offset, reason: part.reason };
     if (part.type === 'header') header = part.header;
-    else take(part.payload);
+    else take(part.payload, part.offset);
   }
   if (!header) throw new Error(`${name} was read to its end without a header`);
   return { good: true, header };
