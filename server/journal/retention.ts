@@ -16,8 +16,8 @@ export interface Retention {
 /**
  * Of good snapshots, oldest first, those that stay: the newest two, and before them, to look back from, each without which
  * there would be more than `spanBytes` of deltas from the one before it to the one behind. From 4 on they reach back over
- * `count - 3` times as much at least, however closely they come. Where the state is large,
- * snapshots follow one another closely; with all of them, `count` would reach back a few minutes.
+ * `count - 3` times as much at least, however closely they come: with a large state, `count` that follow one another would reach
+ * back a few minutes.
  */
 export function snapshotsToKeep(
   snapshots: readonly PositionedFile[],
