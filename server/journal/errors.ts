@@ -22,8 +22,9 @@ export class UnknownFormatError extends Error {
   }
 }
 
-/** What the domains throw at the records of a sound batch or chunk, with its place. Records of a newer version are no damage. */
+/** What the domains throw at the records of a sound batch or chunk, with its place. A newer version is no damage, a lack of memory neither. */
 export function recordsError(file: string, offset: number, problem: string, error: unknown): Error {
-  if (error instanceof NewerDataError) return error;
+  if (error instanceof NewerDataError || (error instanceof RangeError && error.message.includes('allocation')))
+    return error;
   return new CorruptJournalError(file, offset, `${problem}: ${(error as Error).message}`, { cause: error });
 }

@@ -1,11 +1,10 @@
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { expect, it } from 'vitest';
-import { counterReplica, JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
-import { nodeDisk } from './disk.ts';
+import { JournalRun, snapshotsOf, temporaryFolder } from '../testing/journal-run.ts';
+import { type Disk, nodeDisk } from './disk.ts';
 import { deltaName, snapshotName } from './file-names.ts';
 import type { JournalOptions } from './journal.ts';
-import { recover } from './recover.ts';
 import { NO_REST, type SnapshotRequest, type TakeSnapshot } from './snapshot-rotation.ts';
 
 /** The name of a counter, of which a batch and what a snapshot says of it take some 900 KB. */
@@ -78,25 +77,55 @@ it('a snapshot of what had piled up before, twice as much as makes one due, does
   expect(begunWith).toEqual([0, NO_REST]);
 });
 
-it('a snapshot that a crash has left without its deltas is not one to look back from, and takes no place of one that is', async () => {
+it('old snapshots are gone for good before the deltas that lead on from them', async () => {
+  const steps: string[] = [];
+  const noted = (step: string, path: string) => {
+    if (!path.includes('prepared-')) steps.push(`${step} ${basename(path)}`);
+  };
+  const disk: Disk = {
+    ...nodeDisk,
+    remove: (path) => nodeDisk.remove(path).then(() => noted('remove', path)),
+    rename: (from, to) => nodeDisk.rename(from, to).then(() => noted('rename', from)),
+    syncFolder: (dir) => nodeDisk.syncFolder(dir).then(() => noted('sync', '')),
+  };
   // Deltas of two batches take three sectors: two of them are more than may lie between two snapshots.
-  const options = { snapshotBytes: 1_800, snapshotsKept: 5 };
-  const { dir, run } = await started(options);
+  const { dir, run } = await started({ disk, snapshotBytes: 1_800, snapshotsKept: 3 });
   for (let made = 0; made < 4; made += 1) {
     await run.add('a');
     await run.add('b');
+    steps.splice(0);
     await run.journal.snapshotNow();
   }
-  await run.journal.close();
-  // As a crash between two removals leaves it.
-  await rm(join(dir, deltaName(1)));
-  await rm(join(dir, deltaName(3)));
-  const again = await started(options, dir);
-  for (let made = 0; made < 2; made += 1) {
-    await again.run.add('a');
-    await again.run.journal.snapshotNow();
-    expect(await recover(nodeDisk, dir, counterReplica(), { cut: false, upTo: 5 })).toMatchObject({ position: 5 });
-  }
+  const removals = steps.slice(steps.indexOf(`rename ${snapshotName(2)}`));
+  expect(removals).toEqual([`rename ${snapshotName(2)}`, 'sync ', `remove ${deltaName(3)}`, 'sync ']);
+  expect(await snapshotsIn(dir)).toEqual([4, 6, 8].map(snapshotName));
+});
+
+it('what came behind a snapshot while it was made makes the next one due, without another event', async () => {
+  let begunCount = 0;
+  let goOn = () => undefined as void;
+  const isHeld = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const dir = await temporaryFolder();
+  const { takeSnapshot } = snapshotsOf(dir);
+  const { run } = await started(
+    {
+      snapshotBytes: 8_000_000,
+      takeSnapshot: (request) => {
+        begunCount += 1;
+        return isHeld.then(() => takeSnapshot(request));
+      },
+    },
+    dir,
+  );
+  await run.add('a');
+  const taking = run.journal.snapshotNow();
+  await expect.poll(() => begunCount).toBe(1);
+  for (let batch = 0; batch < 4; batch += 1) await run.add(`${batch}${BIG}`);
+  goOn();
+  await taking;
+  await expect.poll(() => snapshotsIn(dir)).toEqual([1, 5].map(snapshotName));
 });
 
 /** Snapshots that are not made, and fail when they are told to. */

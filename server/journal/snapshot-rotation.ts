@@ -89,6 +89,8 @@ export class SnapshotRotation {
   /** What that covers: not behind a snapshot again, where it fails. */
   #covered = NOTHING;
   #sealedPosition: number;
+  /** In the segment that is being written. */
+  #unsealed = NOTHING;
   /** Never two at a time. */
   #running: Promise<void> | undefined;
   /** Of that one, or of the last. */
@@ -128,14 +130,15 @@ export class SnapshotRotation {
 
   /** So much is in the segment that is being written. */
   written(segment: DeltaBytes): void {
-    const deltas = sum(this.#sealed, segment);
-    if (this.#running) this.#hurry(deltas);
-    else if (this.#shareOfDue(deltas) > 1 && !this.#hasFailed) this.#ask();
+    this.#unsealed = segment;
+    if (this.#running) this.#hurry();
+    else if (!this.#hasFailed) this.#askIfDue();
   }
 
   /** So much of a segment has been sealed, and `lastPosition` is its last. */
   segmentSealed(segment: DeltaBytes, lastPosition: number): void {
     this.#sealed = sum(this.#sealed, segment);
+    this.#unsealed = NOTHING;
     this.startIfDue(lastPosition);
   }
 
@@ -152,7 +155,7 @@ export class SnapshotRotation {
 
   /** There is less room than before: what is sealed may go earlier than its size or age say. */
   roomChanged(): void {
-    this.#hurry(NOTHING);
+    this.#hurry();
     this.startIfDue(this.#sealedPosition);
   }
 
@@ -164,6 +167,7 @@ export class SnapshotRotation {
     while (this.#running && this.#makingPosition < lastPosition) await this.#running.catch(() => undefined);
     if (this.#running) return this.#running;
     if (this.#madePosition >= lastPosition) return;
+    this.#closing.signal.throwIfAborted();
     await this.#start(this.#sealedPosition);
   }
 
@@ -173,6 +177,11 @@ export class SnapshotRotation {
     this.#cancelAge?.();
     this.#cancelRetry?.();
     await this.#running?.catch(() => undefined);
+  }
+
+  /** Behind the snapshot that was made last, or is being made. */
+  get #deltas(): DeltaBytes {
+    return sum(this.#sealed, this.#unsealed);
   }
 
   /** More than 1: a snapshot of `deltas` is due. */
@@ -187,11 +196,12 @@ export class SnapshotRotation {
   }
 
   /**
-   * The one that is made rests less and less as `deltas` pile up behind it, and then no more. So it does where what goes into
-   * it had piled up: each of several runs in a row may have ended before it had one.
+   * The one that is made rests less and less as deltas pile up behind it, and then no more. So it does where what goes into it
+   * had piled up: each of several runs in a row may have ended before it had one.
    */
-  #hurry(deltas: DeltaBytes): void {
+  #hurry(): void {
     const isFull = this.#options.storage.level !== 'ample';
+    const deltas = this.#deltas;
     const piled = deltas.eventBytes / this.#atLeast(HURRY_SHARE * this.#options.snapshotBytes);
     const most = Math.max(piled, this.#shareOfDue(deltas), this.#shareOfDue(this.#covered) - 1);
     const share = isFull ? 1 : Math.min(1, Math.max(0, 2 * most - 1));
@@ -214,20 +224,24 @@ export class SnapshotRotation {
     const { takeSnapshot, onDue } = this.#options;
     if (!takeSnapshot || this.#running || this.#isAsked || this.#closing.signal.aborted) return;
     this.#isAsked = true;
+    const madePosition = this.#madePosition;
     const isOver = () => {
       this.#isAsked = false;
+      // Where nothing came of it, nothing would of the next.
+      if (this.#madePosition > madePosition) this.#goOn();
     };
-    onDue().then(() => {
-      isOver();
-      this.#goOn();
-    }, isOver);
+    onDue().then(isOver, isOver);
+  }
+
+  #askIfDue(): void {
+    if (this.#shareOfDue(this.#deltas) > 1) this.#ask();
   }
 
   #start(upToPosition: number): Promise<void> {
     this.#makingPosition = upToPosition;
     this.#covered = this.#sealed;
     this.#sealed = NOTHING;
-    this.#hurry(NOTHING);
+    this.#hurry();
     const taking = this.#take(upToPosition).finally(() => {
       this.#running = undefined;
       this.#sealed = sum(this.#sealed, this.#covered);
@@ -241,10 +255,10 @@ export class SnapshotRotation {
     return taking;
   }
 
-  /** What was sealed meanwhile may be due by now. With what is not sealed yet, or the next would have to begin far behind. */
+  /** What came meanwhile may be due by now. With what is not sealed yet, or the next would have to begin far behind. */
   #goOn(): void {
     if (this.#options.storage.level !== 'ample') this.startIfDue(this.#sealedPosition);
-    else if (!this.#running && this.#shareOfDue(this.#sealed) > 1) this.#ask();
+    else if (!this.#running) this.#askIfDue();
   }
 
   async #take(upToPosition: number): Promise<void> {
@@ -318,13 +332,11 @@ export class SnapshotRotation {
     const { deltas, snapshots } = await listFolder(disk, dir);
     // On a disk that is nearly full, going on comes before looking back.
     const count = storage.level === 'ample' ? snapshotsKept : SNAPSHOTS_KEPT_MIN;
-    // One from which no delta leads on is left over from a removal that a crash cut short: it counts as no generation either.
-    const isWhole = ({ position }: PositionedFile) => deltas.some((delta) => delta.position <= position + 1);
-    const good = snapshots.filter((snapshot) => !this.#badSnapshots.has(snapshot.name) && isWhole(snapshot));
+    const good = snapshots.filter(({ name }) => !this.#badSnapshots.has(name));
     const kept = snapshotsToKeep(good, {
       count,
       spanBytes: snapshotBytes,
-      bytesBetween: await this.#deltaBytesBetween(deltas, good),
+      bytesBetween: count > SNAPSHOTS_KEPT_MIN ? await this.#deltaBytesBetween(deltas, good) : () => 0,
     });
     // As long as there are fewer, what was before the first is kept, too.
     const keptFrom = kept.length < count ? 0 : kept[0]!.position;
@@ -336,12 +348,15 @@ export class SnapshotRotation {
     const oldDeltas = deltas.filter((_, index) => (deltas[index + 1]?.position ?? Infinity) <= keptFrom + 1);
     if (oldSnapshots.length + oldDeltas.length === 0) return 0;
     const recycled = oldSnapshots.pop();
-    for (const { name } of [...oldSnapshots, ...oldDeltas]) await disk.remove(join(dir, name));
+    for (const { name } of oldSnapshots) await disk.remove(join(dir, name));
     let recycledBytes = 0;
     if (recycled) {
       recycledBytes = await sizeOf(disk, join(dir, recycled.name));
       await disk.rename(join(dir, recycled.name), join(dir, SNAPSHOT_ROOM_NAME));
     }
+    // Whatever a crash brings back of the deltas, each snapshot that is there has all that lead on from it.
+    await disk.syncFolder(dir);
+    for (const { name } of oldDeltas) await disk.remove(join(dir, name));
     await disk.syncFolder(dir);
     const files = oldSnapshots.length + oldDeltas.length + (recycled ? 1 : 0);
     log.info({ files, keptFrom }, `files that ${kept.length} snapshots make superfluous removed`);

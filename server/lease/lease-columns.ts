@@ -163,9 +163,17 @@ function columnsOf(record: LeasesRecord, knownHolders: number) {
   for (const [name, { length }] of Object.entries(columns)) {
     if (length !== tokens.length) throw new Error(`${tokens.length} leases have ${length} ${name}`);
   }
-  const { ttlsMs, grantedDays, flags } = columns;
-  if ([ttlsMs, grantedDays].some((column) => column instanceof Float64Array) || !(flags instanceof Uint8Array)) {
-    throw new Error('a TTL, a day or the flags of a lease are no such thing');
+  const { ttlsMs, deadlinesMs, grantedDays, requests, resources, flags } = columns;
+  const areSound = {
+    ttlsMs: !(ttlsMs instanceof Float64Array) && ttlsMs.every((ttlMs) => ttlMs > 0),
+    deadlinesMs: deadlinesMs.every(Number.isFinite),
+    grantedDays: !(grantedDays instanceof Float64Array),
+    requests: requests.every(Number.isFinite),
+    resources: resources.every((resource) => Number.isSafeInteger(resource) && resource > 0),
+    flags: flags instanceof Uint8Array,
+  };
+  for (const [name, isSound] of Object.entries(areSound)) {
+    if (!isSound) throw new Error(`some ${name} of leases are no such thing`);
   }
   const holderCount = holderCountOf(record, knownHolders);
   const isHolder = (index: number) => index >= 0 && index < holderCount;

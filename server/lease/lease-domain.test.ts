@@ -22,6 +22,8 @@ const HOLDER = { kind: 'secret', secretHash: 'x' } as const;
 const POLICY = { ttlMinMs: 200, ttlMaxMs: 7 * 86_400_000 };
 const RECORDS = ['p1', 'p2'].map((address) => ({ address, country: 'US', rpw: 0, resource_ids: [7] }));
 
+const tenOf = (number: number) => encodeNumbers(Array.from({ length: 10 }, () => number));
+
 describe('how often the clock has to be on disk', () => {
   function driver(): LeaseDriver {
     const fresh = new LeaseDriver();
@@ -131,9 +133,15 @@ describe('a snapshot', () => {
 
   it.each([
     ["a fact of a lease that it hasn't", 16, [[10, ['operator', 1_500, false]]], 'something is said of lease 10 of 10'],
-    ['a TTL beyond 32 bits', 10, encodeNumbers(Array.from({ length: 10 }, () => 2 ** 31)), 'a TTL, a day or the flags'],
-    ['a holder that it lacks', 8, encodeNumbers(Array.from({ length: 10 }, () => 1)), 'has no holder'],
-    ['a holder before the first', 8, encodeNumbers(Array.from({ length: 10 }, () => -1)), 'has no holder'],
+    ['a TTL beyond 32 bits', 10, tenOf(2 ** 31), 'some ttlsMs'],
+    ['no TTL', 10, tenOf(0), 'some ttlsMs'],
+    ['a deadline that never comes', 11, tenOf(Infinity), 'some deadlinesMs'],
+    ['a day beyond 32 bits', 12, tenOf(2 ** 31), 'some grantedDays'],
+    ['requests that are no number', 13, tenOf(Number.NaN), 'some requests'],
+    ['a resource before the first', 7, tenOf(0), 'some resources'],
+    ['flags beyond eight', 14, tenOf(256), 'some flags'],
+    ['a holder that it lacks', 8, tenOf(1), 'has no holder'],
+    ['a holder before the first', 8, tenOf(-1), 'has no holder'],
     ['fewer than no leases on an address', 3, encodeNumbers([1, 11, 2, -1]), 'address 2 has -1 leases'],
     ['a column that is too short', 9, encodeNumbers([1]), '10 leases have 1 requestIds'],
     ['leases on no address', 3, encodeNumbers([1, 1]), '1 of 10 leases have an address'],
