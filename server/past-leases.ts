@@ -36,7 +36,7 @@ export interface NothingKept {
 
 /**
  * Who held what when the wall clock showed `utcMs`, from the newest snapshot kept before it on; nothing behind
- * `upToPosition` is looked at. Throws CorruptJournalError where damage stands before the moment.
+ * `upToPosition` is looked at. Throws CorruptJournalError where damage stands before the moment, or the moment lies in it.
  */
 export function lookBack(
   { disk, dir, createReplica, upToPosition = Infinity }: PastData,
@@ -55,7 +55,11 @@ export function lookBack(
     const history = new LeaseHistory(replica.state(leaseDomain.name) as LeaseState, moment.clockMs, filter);
     const faults: CorruptJournalError[] = [];
     for await (const item of readBatches(disk, dir, { toPosition: upToPosition })) {
-      if (item.type === 'fault' && item.lastPosition >= moment.position) faults.push(corruptionOf(item));
+      if (item.type === 'fault' && item.lastPosition >= moment.position) {
+        const isWithin = item.lastPosition === moment.position && utcMs > (moment.sinceUtcMs ?? utcMs);
+        if (isWithin) throw corruptionOf(item);
+        faults.push(corruptionOf(item));
+      }
       if (item.type !== 'batch') continue;
       const { position, utcMs: batchUtcMs } = item.stored.batch;
       for (const [index, record] of eventsOf(item.name, item.stored).entries()) {

@@ -1,9 +1,11 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { jsonLines, leasehold } from '../testing/command-line.ts';
 import { dataFolder, samplePool, startCoordinator } from '../testing/coordinator-process.ts';
 import { flip, makeGenerations } from '../testing/damaged-folders.ts';
 import { temporaryFolder } from '../testing/journal-run.ts';
-import { acquire, makeHistory, PLANTED } from '../testing/lease-folders.ts';
+import { acquire, makeHistory, makeTraffic, PLANTED } from '../testing/lease-folders.ts';
 import { LeaseJournal } from '../testing/lease-journal.ts';
 import { WireClient } from '../testing/wire-client.ts';
 
@@ -144,6 +146,36 @@ describe('leasehold journal at', () => {
     });
     expect(repeated.leases.map(({ lease }) => lease)).toContain(late);
     expect((await heldAt(dir, utc(15))).moment).toMatchObject({ clock_set_back: false });
+  });
+
+  it('says nothing of a moment of which nothing is known: that has gone, or is to come', async () => {
+    const dir = await temporaryFolder();
+    const { run } = await makeHistory(dir);
+    // Some forty batches in a segment.
+    for (let second = 0; second < 60; second += 1) {
+      await run.advance(1_000);
+      await makeTraffic(run, 1);
+    }
+    const files = jsonLines(await leasehold('journal', 'verify', dir, '--json'));
+    const deltas = files.filter(({ kind }) => kind === 'delta');
+    const { name, from_utc, to_utc } = deltas.at(-2)!;
+    const moment = new Date((Date.parse(from_utc as string) + Date.parse(to_utc as string)) / 2).toISOString();
+    expect((await heldAt(dir, moment)).moment).toMatchObject({ coordinator: 'running' });
+    await rm(join(dir, name as string));
+    const gone = await leasehold('journal', 'at', dir, moment);
+    expect(gone).toMatchObject({ code: 65, stdout: '' });
+    expect(gone.stderr).toMatch(/: \d+ to \d+ are missing\n$/);
+    expect(await leasehold('journal', 'at', dir, '2999-01-01')).toMatchObject({ code: 64, stdout: '' });
+  });
+
+  it('names the owner of a lease that was taken over HTTP', async () => {
+    const { dir, poolFile } = await dataFolder(samplePool(3));
+    const coordinator = await startCoordinator(['--data-dir', dir, '--pool', poolFile]);
+    expect((await fetch(`http://127.0.0.1:${coordinator.adminPort}/allocate/7/60`, { method: 'POST' })).status).toBe(
+      200,
+    );
+    const { stdout } = await leasehold('journal', 'at', dir, '-1ms');
+    expect(stdout).toContain('  secret ip 127.0.0.1  ');
   });
 
   it('knows what is older than the files by the day alone, and says where they begin', async () => {

@@ -4,6 +4,7 @@ import {
   dayText,
   describeHeld,
   describePast,
+  type Fields,
   type HeldLease,
   type Moment,
   type PastLeases,
@@ -24,6 +25,7 @@ export async function at(dir: string, time: string, options: AtOptions, nowMs: n
   if (utcMs === undefined) {
     throw new Refusal(EXIT.usage, `${time}: a time is ${TIME_FORMATS}`);
   }
+  if (utcMs > nowMs) throw new Refusal(EXIT.usage, `${time}: nobody knows yet`);
   const { resource, address, json = false } = options;
   const past = await whoHeld(dir, utcMs, { resource, address });
   if (!('moment' in past)) {
@@ -75,12 +77,18 @@ function leaseText(lease: HeldLease): string {
     `lease ${lease.lease}`,
     `resource ${lease.resource}`,
     `address ${lease.addressId} ${lease.address}`,
-    Object.values(lease.holder).join(' '),
+    holderText(lease.holder),
     grantedText(lease),
     `${remainingMs / 1_000} s left`,
     ...announced,
     end,
   ].join('  ');
+}
+
+/** Its kind and what names it; of a secret, the owner, if any. */
+function holderText(holder: HeldLease['holder']): string {
+  const words = Object.values(holder).map((value) => (typeof value === 'string' ? value : holderText(value as Fields)));
+  return words.join(' ');
 }
 
 function grantedText({ grantedUtcMs, grantedDay }: HeldLease): string {

@@ -18,7 +18,7 @@ import { UnknownFormatError } from './errors.ts';
 import type { Fault, FaultKind } from './fault.ts';
 import { type DeltaHeader, decodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import type { PositionedFile } from './file-names.ts';
-import { SEGMENT_BYTES_MAX } from './segment.ts';
+import { notesOfNoRoom, SEGMENT_BYTES_MAX } from './segment.ts';
 
 /** Reads of a segment that is being written to, at most, until two agree on what is wrong in it. */
 const READS_MAX = 5;
@@ -47,7 +47,9 @@ export type DeltaItem =
   /** `missing`: the positions that a gap leaves out. */
   | { readonly type: 'fault'; readonly fault: Fault; readonly missing?: { from: number; to: number } }
   /** A torn batch ends the last segment: the work of a crash, or of a coordinator that is writing just now. */
-  | { readonly type: 'tail'; readonly name: string; readonly offset: number; readonly bytes: number };
+  | { readonly type: 'tail'; readonly name: string; readonly offset: number; readonly bytes: number }
+  /** Of the last segment. */
+  | { readonly type: 'note'; readonly note: string };
 
 /** `deltas` in order; `dataId`: of the data that they should belong to. Segments are read one at a time, whole. */
 export async function* scanDeltas(
@@ -110,6 +112,9 @@ function* scanBatches(
       continue;
     }
     const restEnd = dataEnd(bytes, at);
+    if (isLast && !isStopped) {
+      for (const note of notesOfNoRoom(name, bytes.length, restEnd)) yield { type: 'note', note };
+    }
     if (restEnd === at) return isKnown ? chain : undefined;
     const later = findBatch(bytes, at + 1, (chain?.position ?? 0) + 1);
     if (later) {

@@ -98,6 +98,8 @@ export class FolderCheck {
         return this.note(
           `${item.name}: a torn batch of ${item.bytes} bytes at byte ${item.offset}, no fault; the next start cuts it`,
         );
+      case 'note':
+        return this.note(item.note);
       case 'fault':
         if (item.fault.kind === 'foreign_data' || item.fault.kind === 'newer_version') this.#endRun();
         if (item.missing && item.missing.to <= this.#keptFrom) {

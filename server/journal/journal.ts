@@ -91,8 +91,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   } = options;
   assert.ok(batchBytesMax <= BATCH_BYTES_MAX, 'batchBytesMax is out of bounds');
   assert.ok(
-    segmentBytes >= HEADER_BYTES + 2 * frameBytesOf(batchBytesMax),
-    'a segment takes two of the largest batches',
+    segmentBytes >= HEADER_BYTES + 2 * frameBytesOf(batchBytesMax) + SECTOR_BYTES,
+    'a segment takes two of the largest batches, and a sector more',
   );
   assert.ok(segmentBytes <= SEGMENT_BYTES_MAX && segmentBytes % SECTOR_BYTES === 0, 'segmentBytes is out of bounds');
   assert.ok(epoch > recovered.epoch, 'a run takes a higher epoch than any before it');

@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import type { Replica } from '../coordinator/replica.ts';
+import { SECTOR_BYTES } from './batch.ts';
 import { readStopped } from './clean-stop.ts';
 import { DeltaReader, type TornTail } from './delta-reader.ts';
 import { type Disk, isDiskFailure, isShortage } from './disk.ts';
@@ -21,6 +22,7 @@ import {
   STOPPED_NAME,
   TEMPORARY_SUFFIX,
 } from './file-names.ts';
+import { notesOfNoRoom } from './segment.ts';
 import { checkSnapshot, readSnapshot } from './snapshot.ts';
 
 export interface RecoverOptions {
@@ -97,6 +99,11 @@ export async function recover(
   const notes = badSnapshots.map(({ name, reason, offset }) => `${name} was passed over: ${reason} at byte ${offset}`);
   if (tornTail) notes.push(`a torn batch of ${tornTail.bytes} bytes ends ${tornTail.file} at byte ${tornTail.offset}`);
   if (base && upTo === undefined) notes.push(...notesOfNoDelta(listing, base.position));
+  const { lastSegment } = reader;
+  if (lastSegment && upTo === undefined && !end.isCleanStop) {
+    const endOffset = tornTail ? tornTail.offset + tornTail.bytes : lastSegment.goodBytes.length;
+    notes.push(...notesOfNoRoom(lastSegment.name, lastSegment.sizeBytes, endOffset));
+  }
   if (cut) await settle(disk, dir, reader, listing);
   return {
     position: end.position,
@@ -109,7 +116,7 @@ export async function recover(
     ...(tornTail ? { cutTail: tornTail } : {}),
     snapshotPosition: base?.position,
     badSnapshots: badSnapshots.map(({ name }) => name),
-    emptySegment: reader.lastSegment?.isEmpty ? reader.lastSegment.name : undefined,
+    emptySegment: lastSegment?.isEmpty ? lastSegment.name : undefined,
     deltaBytes: reader.deltaBytes,
     eventBytes: reader.eventBytes,
     notes,
@@ -182,7 +189,9 @@ async function settle(
  * the last batch: it was read from memory, maybe, after the run that wrote it died of a failed write to the disk. The mark
  * of a clean stop is no exception: a process killed while it wrote that leaves it to be read, and not yet on disk.
  */
-async function writeAnew(disk: Disk, dir: string, name: string, bytes: Uint8Array): Promise<void> {
+async function writeAnew(disk: Disk, dir: string, name: string, goodBytes: Uint8Array): Promise<void> {
+  // With room behind, as in the place of one that no other has followed: see notesOfNoRoom.
+  const bytes = Buffer.concat([goodBytes, Buffer.alloc(SECTOR_BYTES)]);
   const temporary = join(dir, name + TEMPORARY_SUFFIX);
   const file = await disk.open(temporary, 'create');
   try {

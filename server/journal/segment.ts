@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import type { Scheduler } from '../coordinator/scheduler.ts';
+import { SECTOR_BYTES } from './batch.ts';
 import { type Disk, type DiskFile, isShortage } from './disk.ts';
 import { type DeltaHeader, encodeDeltaHeader, HEADER_BYTES } from './file-header.ts';
 import { deltaName, TEMPORARY_SUFFIX } from './file-names.ts';
@@ -75,6 +76,15 @@ export async function placeSegment(
   return new Segment(prepared.file, header.firstPosition, prepared.sizeBytes);
 }
 
+/**
+ * Of the last segment of a folder, whose batches, torn ones included, end at `endOffset`: as long as no other has followed, there
+ * is room behind them. So where none is left, somebody else has taken away a file, or the end of this one.
+ */
+export function notesOfNoRoom(name: string, sizeBytes: number, endOffset: number): string[] {
+  if (sizeBytes > Math.ceil(endOffset / SECTOR_BYTES) * SECTOR_BYTES) return [];
+  return [`${name} has no room left behind its batches: what followed, if anything, is gone`];
+}
+
 /** The segment that is written to. */
 export class Segment {
   readonly firstPosition: number;
@@ -97,9 +107,9 @@ export class Segment {
     return this.#usedBytes === HEADER_BYTES;
   }
 
-  /** What can still be written to it. */
+  /** What can still be written to it. A sector stays: see notesOfNoRoom. */
   get roomBytes(): number {
-    return this.#sizeBytes - this.#usedBytes;
+    return this.#sizeBytes - SECTOR_BYTES - this.#usedBytes;
   }
 
   fits(frameBytes: number): boolean {

@@ -16,7 +16,8 @@ import { realScheduler } from './real-scheduler.ts';
 /** A folder that goes with the test. */
 export async function temporaryFolder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'leasehold-'));
-  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  // A run that was never stopped may be preparing a segment in it.
+  onTestFinished(() => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
   return dir;
 }
 

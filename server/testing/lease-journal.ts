@@ -11,7 +11,7 @@ import { realScheduler } from './real-scheduler.ts';
 
 const BATCH_BYTES_MAX = 8 * 1024;
 /** Small, so that a short history has many files. */
-const SEGMENT_BYTES = 20 * 1024;
+const SEGMENT_BYTES = 20 * 1024 + 512;
 const STEP_MS = 1_000;
 
 /** A run of the lease domain over the real journal, in a time of its own: one batch a command, one a second that passes. */

@@ -14,7 +14,7 @@ import { DiskState, type DurableKind, SimulatedDisk } from './simulated-disk.ts'
 
 export const DIR = '/data';
 /** Small, so that a few dozen batches make segments end and snapshots due. */
-const JOURNAL_SIZES = { batchBytesMax: 3_072, segmentBytes: 7_680 };
+const JOURNAL_SIZES = { batchBytesMax: 3_072, segmentBytes: 8_192 };
 const TIMERS = { scheduler: { setTimer: () => () => undefined, defer: (run: () => void) => void setImmediate(run) } };
 const SECTOR_BYTES = 512;
 const BATCHES_PER_LIFE = 14;
