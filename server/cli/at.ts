@@ -25,7 +25,6 @@ export async function at(dir: string, time: string, options: AtOptions, nowMs: n
   if (utcMs === undefined) {
     throw new Refusal(EXIT.usage, `${time}: a time is ${TIME_FORMATS}`);
   }
-  if (utcMs > nowMs) throw new Refusal(EXIT.usage, `${time}: nobody knows yet`);
   const { resource, address, json = false } = options;
   const past = await whoHeld(dir, utcMs, { resource, address });
   if (!('moment' in past)) {

@@ -22,7 +22,10 @@ export class UnknownFormatError extends Error {
   }
 }
 
-/** What the domains throw at the records of a sound batch or chunk, with its place. A newer version is no damage, a lack of memory neither. */
+/**
+ * What the domains throw at the records of a sound batch or chunk, with its place. Those of a newer version are no damage, and a
+ * lack of memory is none.
+ */
 export function recordsError(file: string, offset: number, problem: string, error: unknown): Error {
   if (error instanceof NewerDataError || (error instanceof RangeError && error.message.includes('allocation')))
     return error;

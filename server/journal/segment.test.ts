@@ -55,6 +55,15 @@ it('where the segment that was written to has gone, or its end, recovery and ver
   expect(await notes()).toEqual([]);
   await recover(nodeDisk, dir, counterReplica());
   expect(await notes()).toEqual([]);
+  // The second one gets its name while the first is read.
+  let lists = 0;
+  const list = async (path: string) => {
+    lists += 1;
+    const names = await nodeDisk.list(path);
+    return lists === 1 ? names.filter((name) => name !== deltaName(4)) : names;
+  };
+  const live = await verifyFolder({ disk: { ...nodeDisk, list }, dir, createReplica: counterReplica });
+  expect(live.notes.join()).not.toContain('no room left');
   await truncate(second, HEADER_BYTES + 1024);
   expect(await notes()).toEqual([expect.stringContaining(`${deltaName(4)} has no room left`)]);
   await rm(second);

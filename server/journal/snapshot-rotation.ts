@@ -18,13 +18,13 @@ import type { JournalLog, StorageWatch } from './storage-watch.ts';
 
 export const SNAPSHOT_BYTES_DEFAULT = 64 * 1024 * 1024;
 export const SNAPSHOT_AGE_MS_DEFAULT = 3_600_000;
-/** Of `snapshotBytes`: bytes of events that a start may have to read. Full batches have little else, small ones fill a sector each. */
+/** Of `snapshotBytes`: bytes of events that a start may have to read. */
 const START_SHARE = 1 / 4;
 /** Bytes of a snapshot that a start reads in the time of a byte of events. */
 const SNAPSHOT_BYTES_PER_EVENT_BYTE = 2;
 /** Bytes of the last one, however large, for each of which events may ask for the next. */
 const SNAPSHOT_BYTES_PER_DUE_BYTE = 16;
-/** Of `snapshotBytes`: bytes of events behind a snapshot that is made, at which it rests no more. What it is of has grown meanwhile. */
+/** Of `snapshotBytes`: bytes of events behind a snapshot that is being made, at which it rests no more. */
 const HURRY_SHARE = 1 / 32;
 
 /** Of `hurryPercent`. */

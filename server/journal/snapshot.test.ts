@@ -95,6 +95,10 @@ describe('snapshot', () => {
       throw new NewerDataError('counter');
     };
     await expect(refusing({ restore: isNewer })).rejects.toThrow(NewerDataError);
+    const hasNoMemory = () => {
+      throw new RangeError('Array buffer allocation failed');
+    };
+    await expect(refusing({ restore: hasNoMemory })).rejects.toThrow(RangeError);
   });
 
   it('that is damaged is passed over for the one before it, never for less than was there', async () => {
