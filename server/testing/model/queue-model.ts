@@ -96,20 +96,22 @@ export function serve(model: LeaseModel, session: ModelSession, resource: number
 export function park(model: LeaseModel, session: ModelSession): void {
   for (const waiter of model.waiters.filter((one) => one.session === session)) {
     waiter.parkedAtGrants ??= model.grants.get(waiter.resource) ?? 0;
-    waiter.areRequestsStale = true;
     model.unreserve(waiter);
   }
 }
 
-/** Its session is back: where others were served meanwhile its lines come first, by arrival. */
+/** Its session is on another socket, where its lines come first, by arrival, if others were served while it was on none. */
 export function unpark(model: LeaseModel, session: ModelSession): void {
+  for (const waiter of model.waiters.filter((one) => one.session === session)) {
+    waiter.requests = waiter.requests.slice(-1);
+    waiter.areRequestsStale = true;
+  }
   const own = model.waiters.filter((one) => one.session === session && one.parkedAtGrants !== undefined);
   const heads = own.map((waiter) => own.find((other) => isSameLine(model, other, waiter))!);
   for (const [index, waiter] of own.entries()) {
     const isPassedOver = (model.grants.get(waiter.resource) ?? 0) > waiter.parkedAtGrants!;
     if (isPassedOver) waiter.turn = PASSED_OVER + heads[index]!.number;
     waiter.parkedAtGrants = undefined;
-    waiter.requests = waiter.requests.slice(-1);
   }
 }
 
