@@ -111,7 +111,7 @@ it('cuts a tunnel when its lease is revoked, and leaves no secret in its log', a
 
 it('takes an address out of the pool that refuses, in the very request that finds it so', async () => {
   const site = await openSite((_incoming, response) => response.end('page'));
-  const dead = await deadAddress();
+  const dead = deadAddress();
   const { curl, admin, coordinator } = await serve([], [dead]);
   const refused = await curl('user-resource-7-country-fr', `http://127.0.0.1:${site}/`);
   expect(JSON.parse(refused)).toMatchObject({ code: 502, reason: 'upstream_unreachable' });

@@ -226,7 +226,7 @@ describe('the way', () => {
 
   it('goes on over another address where one refuses, and says so without its credentials', async () => {
     const site = await openSite((incoming, response) => void bodyOf(incoming).then((body) => response.end(body)));
-    const dead = `http://exit:hidden@${await deadAddress()}`;
+    const dead = `http://exit:hidden@${deadAddress()}`;
     const { address } = await openUpstream();
     const { leases, proxyUrl, logged, reports } = await runForwardProxy([dead, address]);
     // Nothing of it had been sent, so it may be anything.
@@ -247,7 +247,7 @@ describe('the way', () => {
   it('says what was wrong with the last address where no other one helped', async () => {
     const locked = await openUpstream({ user: 'exit', password: 'right' });
     const wrong = locked.address.replace('right', 'wrong');
-    const { leases, proxyUrl, reports } = await runForwardProxy([await deadAddress(), wrong]);
+    const { leases, proxyUrl, reports } = await runForwardProxy([deadAddress(), wrong]);
     const text = await curl('-i', '-x', proxyUrl(), 'http://site.test:1/');
     expect(text).toMatch(/^HTTP\/1.1 502 Bad Gateway/);
     expect(text).toContain('X-Leasehold-Error: upstream_auth');
@@ -258,7 +258,7 @@ describe('the way', () => {
   });
 
   it('tries no more addresses than it may', async () => {
-    const dead = await Promise.all([1, 2, 3, 4].map(() => deadAddress()));
+    const dead = [1, 2, 3, 4].map(() => deadAddress());
     const { leases, proxyUrl } = await runForwardProxy(dead, { settings: { retries: 1 } });
     expect(await curl('-x', proxyUrl(), 'http://site.test:1/')).toContain('upstream_unreachable');
     expect(leases.released.map(({ addressId }) => addressId)).toEqual([1, 2]);

@@ -189,7 +189,7 @@ describe('a tunnel', () => {
     const site = await openServer((socket) => socket.end('hi'));
     const refusing = await openSite((_incoming, response) => response.writeHead(200).end());
     const { address } = await openUpstream();
-    const dead = await deadAddress();
+    const dead = deadAddress();
     const { proxy, leases } = await runForwardProxy([dead, address]);
     const { received } = await openTunnel(proxy.port, site);
     await expect.poll(received).toBe('hi');
